@@ -22,8 +22,7 @@ import { classifySome } from "../intents/classify_messages.ts";
 import { ErasedUsers } from "../privacy/erased_users.ts";
 import { markCatalogueChanged } from "../recommend/answer_cache.ts";
 import type { CampaignNames } from "../recommend/mentions.ts";
-import { parseRow } from "../schema/row.ts";
-import { storable } from "../schema/text.ts";
+import { parseRow, rawOf } from "../schema/row.ts";
 import { timeWindow } from "../schema/time.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
 import type { Cache } from "../stores/cache/port.ts";
@@ -72,8 +71,6 @@ interface Written {
 }
 
 const NO_USERS: ReadonlySet<string> = new Set();
-/** UTF-16 units of a refused row that are stored, so that they take at most 64 KB in UTF-8. */
-const MAX_RAW = 21_845;
 /** The run that refused rows of requests name. */
 const QUARANTINE_RUN = "online";
 /** How long closing waits for what is being derived. */
@@ -106,6 +103,8 @@ export class OnlineWriter {
   async write(kind: Kind, values: readonly unknown[], origin: Origin): Promise<Written> {
     const { documents, analytics } = this.options.stores;
     const { signal } = origin;
+    const derive = (rows: readonly { readonly user_id: string }[], owners_before: Iterable<string>) =>
+      this.users.add([...owners_before, ...rows.map(({ user_id }) => user_id)]);
     switch (kind) {
       case "messages":
         return await this.store(kind, values, origin, {
@@ -114,8 +113,7 @@ export class OnlineWriter {
             const undo = (user_ids: string[]) => documents.deleteUsers({ user_ids, signal });
             return (await this.erasedUsers.write(rows, { write, undo, signal })).refused;
           },
-          derive: (rows, owners_before) =>
-            this.users.add([...owners_before, ...rows.map(({ user_id }) => user_id)]),
+          derive,
         });
       case "events":
         return await this.store(kind, values, origin, {
@@ -125,8 +123,7 @@ export class OnlineWriter {
             const undo = (user_ids: string[]) => analytics.deleteUsers({ user_ids, signal });
             return (await this.erasedUsers.write(rows, { write, undo, signal })).refused;
           },
-          derive: (rows, owners_before) =>
-            this.users.add([...owners_before, ...rows.map(({ user_id }) => user_id)]),
+          derive,
         });
       case "campaigns":
         return await this.store(kind, values, origin, {
@@ -192,7 +189,7 @@ export class OnlineWriter {
     const at = iso(this.options.clock.now());
     const rows = results.flatMap((result, index): QuarantinedRow[] => {
       if (!("status" in result)) return [];
-      const raw = storable((JSON.stringify(values[index]) ?? "").slice(0, MAX_RAW));
+      const raw = rawOf(JSON.stringify(values[index]) ?? "");
       const source = `${endpoint} ${request_id}`;
       return [{ run_id: QUARANTINE_RUN, kind, source, position: index + 1, reason: result.reason, raw, at }];
     });

@@ -1,6 +1,6 @@
 import { canonicalJson } from "../core/json.ts";
 import type { Json, Kind, Rows, WriteCounts } from "../core/types.ts";
-import { parseRow } from "../schema/row.ts";
+import { parseRow, rowId } from "../schema/row.ts";
 import type { TimeWindow } from "../schema/time.ts";
 
 /** What became of one row of a request. */
@@ -16,23 +16,16 @@ export interface ParsedRows<Row> {
   readonly results: readonly ({ readonly id: string } | Extract<RowResult, { status: "rejected" }>)[];
 }
 
-const ID_OF: { readonly [K in Kind]: (row: Rows[K]) => string } = {
-  messages: (row) => row.message_id,
-  campaigns: (row) => row.campaign_id,
-  events: (row) => row.event_id,
-};
-
 /** Parses the rows of a request as a run parses those of a source. Identical rows are one. */
 export function parseRows<K extends Kind>(
   { kind, values, window }: { kind: K; values: readonly unknown[]; window: TimeWindow },
 ): ParsedRows<Rows[K]> {
   const rows = new Map<string, Rows[K]>();
-  const idOf: (row: Rows[K]) => string = ID_OF[kind];
   const results = values.map((value, at) => {
     const parsed = parseRow({ kind, value, window });
     if (!parsed.ok) return rejected(parsed.reason, [at, ...parsed.path]);
     const { row } = parsed;
-    const id = idOf(row);
+    const id = rowId(kind, row);
     const first = rows.get(id);
     if (first === undefined) rows.set(id, row);
     else if (textOf(first) !== textOf(row)) {

@@ -5,7 +5,8 @@ import type { AnalyticsStore, CampaignStats } from "../stores/analytics/port.ts"
 import type { GraphStore } from "../stores/graph/port.ts";
 import type { VectorStores } from "../stores/vectors/port.ts";
 import type { Answer, PageOptions, Sources } from "./answer.ts";
-import { type CatalogueReader, type NewCampaigns, NO_NEW_CAMPAIGNS } from "./catalogue_reader.ts";
+import type { CatalogueReader, NewCampaigns } from "./catalogue_reader.ts";
+import { readVersion } from "./read_version.ts";
 import { NO_CO_ENGAGEMENT } from "./candidates/co_engagement.ts";
 import { findTargets } from "./candidates/intents.ts";
 import type { PopularReader } from "./candidates/popularity.ts";
@@ -99,18 +100,10 @@ const LOADING_HOLDS_MS = 1_000;
  * out and named in `degraded`; without analytics nothing can be shown. Never throws because a store is down.
  */
 export async function recommendTo(user: KnownUser, options: RecommendOptions): Promise<ComputedAnswer> {
-  const { trace, clock, version_data, catalogue, published } = options;
-  const { version } = published;
-  const [loaded, epoch] = await Promise.all([
-    version_data.get(version),
-    trace.callStore("analytics", null, (signal) => catalogue.epoch({ signal })),
-  ]);
-  const { items, wording, named_are_known, built_from } = loaded === "loading" ? NOTHING_LEARNT : loaded;
+  const { trace, clock } = options;
+  const { loaded, newCampaigns } = await readVersion(options);
+  const { items, wording, named_are_known } = loaded === "loading" ? NOTHING_LEARNT : loaded;
   const wordingHits = await trace.timed("rank", () => wording?.nearest(user.words, MAX_HITS) ?? []);
-  const newCampaigns = epoch === null || built_from === null
-    ? NO_NEW_CAMPAIGNS
-    : await trace.callStore("vectors", NO_NEW_CAMPAIGNS, (signal) =>
-      catalogue.newCampaigns({ ...published, built_from, epoch, signal }));
   const results = await findSourceResults(user, { ...options, wordingHits, newCampaigns });
   const { candidates, weights, evidence } = await trace.timed("rank", () => {
     const related = items?.relatedTo(user.own, user.named) ?? NO_CO_ENGAGEMENT;

@@ -3,7 +3,8 @@ import type { Clock } from "../core/clock.ts";
 import { type Abortable, parseModelKey, type Published } from "../core/types.ts";
 import type { AnalyticsStore, Engagement } from "../stores/analytics/port.ts";
 import type { VectorStores } from "../stores/vectors/port.ts";
-import { type CatalogueReader, type NewCampaigns, NO_NEW_CAMPAIGNS } from "./catalogue_reader.ts";
+import type { CatalogueReader, NewCampaigns } from "./catalogue_reader.ts";
+import { readVersion } from "./read_version.ts";
 import { NO_CO_ENGAGEMENT } from "./candidates/co_engagement.ts";
 import { findCampaigns } from "./candidates/similarity.ts";
 import { Candidates, NO_SOURCE_RESULTS } from "./features.ts";
@@ -36,17 +37,9 @@ interface SimilarOptions {
  * than `k`. Without vectors it is co-engagement alone; `trace` has the failure, as it has that of analytics. Never throws because a store is down.
  */
 export async function similarCampaigns(options: SimilarOptions): Promise<Ranked[]> {
-  const { campaign_id, k, clock, trace, version_data, catalogue, published, stores: { analytics } } = options;
-  const { version } = published;
-  const [loaded, epoch] = await Promise.all([
-    version_data.get(version),
-    trace.callStore("analytics", null, (signal) => catalogue.epoch({ signal })),
-  ]);
-  const { items, built_from } = loaded === "loading" ? NOTHING_LEARNT : loaded;
-  const newCampaigns = epoch === null || built_from === null
-    ? NO_NEW_CAMPAIGNS
-    : await trace.callStore("vectors", NO_NEW_CAMPAIGNS, (signal) =>
-      catalogue.newCampaigns({ ...published, built_from, epoch, signal }));
+  const { campaign_id, k, clock, trace, published: { version }, stores: { analytics } } = options;
+  const { loaded, newCampaigns } = await readVersion(options);
+  const { items } = loaded === "loading" ? NOTHING_LEARNT : loaded;
   const hits = await trace.callStore(
     "vectors",
     [],

@@ -1,4 +1,4 @@
-import type { z } from "../../deps.ts";
+import { Buffer, type z } from "../../deps.ts";
 import type { Kind, Rows } from "../core/types.ts";
 import { campaignInput, campaignSchema } from "./campaign.ts";
 import { eventInput, eventSchema } from "./event.ts";
@@ -6,6 +6,7 @@ import { missingFieldsHint } from "./field_hints.ts";
 import { describeIssues } from "./issues.ts";
 import { messageInput, messageSchema } from "./message.ts";
 import { foldUnknown, isObject } from "./metadata.ts";
+import { storable } from "./text.ts";
 import { outsideWindow, type TimeWindow } from "./time.ts";
 
 /** Grows when the same input would give another row; recorded in lineage. */
@@ -26,6 +27,26 @@ const ROW_SCHEMAS: { readonly [K in Kind]: RowSchema<Rows[K]> } = {
   campaigns: { schema: campaignSchema, fieldNames: new Set(Object.keys(campaignInput.shape)) },
   events: { schema: eventSchema, fieldNames: new Set(Object.keys(eventInput.shape)) },
 };
+
+const ID_OF: { readonly [K in Kind]: (row: Rows[K]) => string } = {
+  messages: (row) => row.message_id,
+  campaigns: (row) => row.campaign_id,
+  events: (row) => row.event_id,
+};
+
+/** The id that a row is stored by. */
+export function rowId<K extends Kind>(kind: K, row: Rows[K]): string {
+  const idOf: (row: Rows[K]) => string = ID_OF[kind];
+  return idOf(row);
+}
+
+/** UTF-16 units of a refused row that are stored, so that they take at most 64 KB in UTF-8. */
+const MAX_RAW = 21_845;
+
+/** The beginning of a refused row in a copy of its own: a slice would keep alive all that was read with it. */
+export function rawOf(text: string): string {
+  return storable(Buffer.from(text.slice(0, MAX_RAW)).toString());
+}
 
 /**
  * Returns the canonical row of an input value: ids as text, times in UTC, defaults filled, unknown fields in `metadata`, keys in a fixed order, so that `JSON.stringify` of equal rows is equal. The time of a message or an event must be within the `window`.

@@ -1,14 +1,13 @@
 import { batches } from "../../lib/core/batches.ts";
 import { percent } from "../../lib/core/text.ts";
-import { Buffer, hash } from "../../deps.ts";
+import { hash } from "../../deps.ts";
 import { iso } from "../../lib/core/clock.ts";
 import { tryParseJson } from "../../lib/core/json.ts";
-import type { Artifact, Kind, QuarantinedRow, Rows } from "../../lib/core/types.ts";
+import type { Artifact, Kind, QuarantinedRow } from "../../lib/core/types.ts";
 import { Fail } from "../../lib/dag/types.ts";
 import { ErasedUsers } from "../../lib/privacy/erased_users.ts";
 import { UserText } from "../../lib/privacy/user_text.ts";
-import { parseRow, SCHEMA_VERSION } from "../../lib/schema/row.ts";
-import { storable } from "../../lib/schema/text.ts";
+import { parseRow, rawOf, rowId, SCHEMA_VERSION } from "../../lib/schema/row.ts";
 import { type TimeWindow, timeWindow } from "../../lib/schema/time.ts";
 import { MAX_ROW_CHARACTERS } from "../../lib/sources/row_buffer.ts";
 import { problemOf, type RowProblem } from "../../lib/sources/row_problem.ts";
@@ -33,8 +32,6 @@ type RowCounter = {
 const MIN_BAD_ROWS = 10;
 const BATCH = 500;
 const REPORT_EVERY = 1_024;
-/** UTF-16 units of a refused row that are kept, so that they take at most 64 KB in UTF-8. */
-const MAX_RAW = 21_845;
 
 /**
  * Turns spooled rows into canonical ones, an artifact a kind. A bad row goes to quarantine; an identical one is counted
@@ -184,7 +181,7 @@ class Validation {
     where: Pick<QuarantinedRow, "kind" | "source" | "position" | "reason">,
   ): Promise<void> {
     const { run: { run_id }, services: { clock } } = this.context;
-    this.refused.push({ run_id, ...where, raw: rawOf(line), at: iso(clock.now()) });
+    this.refused.push({ run_id, ...where, raw: rawOf(problemOf(line)?.row ?? line), at: iso(clock.now()) });
     this.quarantined++;
     if (this.refused.length === BATCH) await this.flush();
   }
@@ -216,12 +213,6 @@ interface CanonicalRow {
 
 const DUPLICATE: CheckedRow = { text: null, user_id: null, refusal: null };
 
-const ID_OF: { readonly [K in Kind]: (row: Rows[K]) => string } = {
-  messages: (row) => row.message_id,
-  campaigns: (row) => row.campaign_id,
-  events: (row) => row.event_id,
-};
-
 const REASONS: Readonly<Record<RowProblem, string>> = {
   too_long: `the row is longer than ${MAX_ROW_CHARACTERS / 2 ** 20} MiB`,
   not_utf8: "the row is not UTF-8 text",
@@ -240,10 +231,9 @@ function canonicalRow<K extends Kind>(
   if (value === undefined) return refusal("the row is not valid JSON");
   const parsed = parseRow({ kind, value, window });
   if (!parsed.ok) return refusal(parsed.reason);
-  const idOf: (row: Rows[K]) => string = ID_OF[kind];
   const text = JSON.stringify(parsed.row);
   const content = hash("sha256", text, "base64");
-  const first = register.putIfAbsent(idOf(parsed.row), content);
+  const first = register.putIfAbsent(rowId(kind, parsed.row), content);
   if (first === null) {
     return { text, user_id: "user_id" in parsed.row ? parsed.row.user_id : null, refusal: null };
   }
@@ -254,12 +244,6 @@ function canonicalRow<K extends Kind>(
 
 function refusal(reason: string): CheckedRow {
   return { text: null, user_id: null, refusal: reason };
-}
-
-/** The beginning of a row in a copy of its own: a slice would keep alive all that was read with it. */
-function rawOf(line: string): string {
-  const { row } = problemOf(line) ?? { row: line };
-  return storable(Buffer.from(row.slice(0, MAX_RAW)).toString());
 }
 
 function growth(before: RowCounter, after: RowCounter): Record<string, number> {

@@ -1,3 +1,4 @@
+import { dot } from "../../core/dot.ts";
 import { compareText } from "../../core/text.ts";
 import type { Abortable } from "../../core/types.ts";
 import type { Hit, VectorStore } from "../../stores/vectors/port.ts";
@@ -35,12 +36,6 @@ export async function findCampaigns(
   return [...hits.filter(({ id }) => !newCampaigns.has(id)), ...present]
     .sort((a, b) => b.score - a.score || compareText(a.id, b.id))
     .slice(0, MAX_CAMPAIGNS);
-}
-
-function dot(a: Float32Array, b: Float32Array): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
-  return sum;
 }
 
 /**

@@ -89,13 +89,6 @@ export function compareRows(
   return { counts, written };
 }
 
-/** Cosine of two unit vectors, in double precision. */
-export function dot(a: Float32Array, b: Float32Array): number {
-  let sum = 0;
-  for (let d = 0; d < a.length; d++) sum += a[d]! * b[d]!;
-  return sum;
-}
-
 /** A query scaled to norm 1; `invalid` for one of another dimension, of zeros or with values that are not finite. */
 export function unit(vector: Float32Array, dimension: number): Float32Array {
   const norm = normOf(vector);

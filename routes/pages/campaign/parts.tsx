@@ -3,7 +3,7 @@ import type { Campaign } from "../../../lib/core/types.ts";
 import type { Reason } from "../../../lib/recommend/answer.ts";
 import type { Ranked } from "../../../lib/recommend/score.ts";
 import { Bars } from "../../components/bars.tsx";
-import { CampaignLink } from "../../components/campaign_link.tsx";
+import { campaignColumn } from "../../components/campaign_link.tsx";
 import { numberColumn, textColumn } from "../../components/columns.tsx";
 import { formatNumber, formatPercent } from "../../components/format_number.ts";
 import { Empty, Figure, Figures, Section, StoreUnavailable } from "../../components/layout.tsx";
@@ -177,16 +177,7 @@ function Why({ url, audience: { shown, sources, reasons } }: { url: URL; audienc
 }
 
 const SIMILAR_COLUMNS: readonly Column<Ranked>[] = [
-  {
-    key: "campaign",
-    head: "Campaign",
-    cell: ({ campaign }) => (
-      <>
-        <CampaignLink campaign={campaign} /> <code class="muted">{campaign.campaign_id}</code>
-      </>
-    ),
-    by: ({ campaign }) => campaign.title,
-  },
+  campaignColumn(),
   textColumn("category", "Category", ({ campaign }) => campaign.category),
   numberColumn("score", "Score", ({ score }) => score, (score) => score.toFixed(3)),
   numberColumn("meaning", "In meaning", ({ sources }) => sources.similarity, (value) => value.toFixed(2)),

@@ -1,6 +1,6 @@
 import type { CampaignWithStats } from "../../../lib/recommend/campaign_page.ts";
 import { wilson } from "../../../lib/ml/wilson.ts";
-import { CampaignLink } from "../../components/campaign_link.tsx";
+import { campaignColumn } from "../../components/campaign_link.tsx";
 import { numberColumn, textColumn } from "../../components/columns.tsx";
 import { Select } from "../../components/form.tsx";
 import { formatPercent } from "../../components/format_number.ts";
@@ -61,16 +61,7 @@ function Search({ query: { q, category, status } }: { query: CampaignQuery }) {
 }
 
 const COLUMNS: readonly Column<CampaignWithStats>[] = [
-  {
-    key: "campaign",
-    head: "Campaign",
-    cell: ({ campaign }) => (
-      <>
-        <CampaignLink campaign={campaign} /> <code class="muted">{campaign.campaign_id}</code>
-      </>
-    ),
-    by: ({ campaign }) => campaign.title,
-  },
+  campaignColumn(),
   textColumn("status", "Status", ({ campaign }) => campaign.status),
   textColumn("category", "Category", ({ campaign }) => campaign.category),
   numberColumn("popularity", "Popularity", ({ stats }) => stats?.popularity ?? null, (of) => of.toFixed(2)),

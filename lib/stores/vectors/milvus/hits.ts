@@ -2,7 +2,8 @@ import { batches } from "../../../core/batches.ts";
 import { vectorOf } from "./rows.ts";
 import { among, MAX_VALUES, type MilvusRow, type MilvusTable } from "./table.ts";
 import type { Hit } from "../port.ts";
-import { bestFirst, dot } from "../rows.ts";
+import { dot } from "../../../core/dot.ts";
+import { bestFirst } from "../rows.ts";
 
 /** Milvus computes in single precision, so scores that are closer than this may be in either order. */
 const TOLERANCE = 2e-6;

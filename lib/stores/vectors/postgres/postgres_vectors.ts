@@ -1,4 +1,5 @@
 import { batches, paged } from "../../../core/batches.ts";
+import { dot } from "../../../core/dot.ts";
 import type { Abortable, ModelIdentity, PageOptions, WriteCounts } from "../../../core/types.ts";
 import { addCounts, NO_WRITES } from "../../../core/write_counts.ts";
 import { PostgresError } from "../../engines/postgres/errors.ts";
@@ -21,7 +22,7 @@ import {
   type VectorRow,
   type VectorStore,
 } from "../port.ts";
-import { bestFirst, bytesOf, compareRows, dot, refuseFaults, unit, vectorHash } from "../rows.ts";
+import { bestFirst, bytesOf, compareRows, refuseFaults, unit, vectorHash } from "../rows.ts";
 import {
   type Build,
   BuildCache,
