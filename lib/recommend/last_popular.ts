@@ -6,7 +6,7 @@ import type { PopularReader } from "./candidates/popularity.ts";
 import { diversify } from "./diversify.ts";
 import { explain } from "./explain.ts";
 import { Candidates, NO_SOURCE_RESULTS } from "./features.ts";
-import { rank, weightsFor } from "./score.ts";
+import { rank, WEIGHTS, weightsFor } from "./score.ts";
 import { type CampaignConditions, type CampaignRow, conditionOf, isShowable } from "./showable.ts";
 import type { ShownCampaigns } from "./shown_campaigns.ts";
 
@@ -69,7 +69,7 @@ export class LastPopular {
     const rows = all.filter(({ campaign: { campaign_id: id } }) => !left_out.has(id) && !shown?.has(id));
     const candidates = new Candidates(NO_SOURCE_RESULTS, this.options.clock.now());
     candidates.add(rows.map(({ campaign }) => campaign.campaign_id));
-    const weights = weightsFor(candidates.all());
+    const weights = weightsFor(candidates.all(), WEIGHTS);
     const chosen = diversify(rank(rows, { weights, featuresOf: (id) => candidates.get(id)! }), k, diversity);
     return {
       version,

@@ -102,7 +102,7 @@ const LOADING_HOLDS_MS = 1_000;
 export async function recommendTo(user: KnownUser, options: RecommendOptions): Promise<ComputedAnswer> {
   const { trace, clock } = options;
   const { loaded, newCampaigns } = await readVersion(options);
-  const { items, wording, named_are_known } = loaded === "loading" ? NOTHING_LEARNT : loaded;
+  const { items, wording, named_are_known, ...learnt } = loaded === "loading" ? NOTHING_LEARNT : loaded;
   const wordingHits = await trace.timed("rank", () => wording?.nearest(user.words, MAX_HITS) ?? []);
   const results = await findSourceResults(user, { ...options, wordingHits, newCampaigns });
   const { candidates, weights, evidence } = await trace.timed("rank", () => {
@@ -111,7 +111,7 @@ export async function recommendTo(user: KnownUser, options: RecommendOptions): P
     const evidence: SourceResults = { ...results, own: user.own, intents: user.intents, related, mentions };
     const candidates = new Candidates(evidence, clock.now());
     candidates.add(results.asked);
-    return { candidates, weights: weightsFor(candidates.all()), evidence };
+    return { candidates, weights: weightsFor(candidates.all(), learnt.weights), evidence };
   });
   const known_ids = named_are_known ? user.named : [];
   const { rows, suppressed } = await trace.timed(

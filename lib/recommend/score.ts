@@ -6,7 +6,7 @@ import type { Features } from "./features.ts";
 import type { CampaignRow } from "./showable.ts";
 
 /**
- * How much each source counts. Chosen by cross-validation on dialogues about films (conversations in meaning and wording) and on
+ * How much each source counts if the data version has no weights of its own. Chosen by cross-validation on dialogues about films (conversations in meaning and wording) and on
  * ratings (co-engagement against popularity); mentions, intents and, for campaigns without engagement, similarity by judgement.
  */
 export const WEIGHTS: Sources = Object.freeze({
@@ -35,11 +35,11 @@ export interface Ranked extends CampaignRow, Scored {
 }
 
 /**
- * {@link WEIGHTS} over the sources that contribute for this user, adding up to 1, and 0 for others. Popularity always counts,
- * so its weight is 1 if nothing else does.
+ * The version's weights over the sources that contribute for this user, adding up to 1, and 0 for others. Popularity always
+ * counts, so its weight is 1 if nothing else does.
  */
-export function weightsFor(candidates: Iterable<Features>): Sources {
-  return normalizeWeights(WEIGHTS, presentSources(candidates));
+export function weightsFor(candidates: Iterable<Features>, weights: Sources): Sources {
+  return normalizeWeights(weights, presentSources(candidates));
 }
 
 /** The sources that contribute for a user with these candidates. */

@@ -39,7 +39,7 @@ interface SimilarOptions {
 export async function similarCampaigns(options: SimilarOptions): Promise<Ranked[]> {
   const { campaign_id, k, clock, trace, published: { version }, stores: { analytics } } = options;
   const { loaded, newCampaigns } = await readVersion(options);
-  const { items } = loaded === "loading" ? NOTHING_LEARNT : loaded;
+  const { items, ...learnt } = loaded === "loading" ? NOTHING_LEARNT : loaded;
   const hits = await trace.callStore(
     "vectors",
     [],
@@ -50,7 +50,7 @@ export async function similarCampaigns(options: SimilarOptions): Promise<Ranked[
   const alike = [...candidates.all()].filter(({ co_engagement, similarity, ...each }) =>
     each.campaign_id !== campaign_id && (co_engagement > 0 || (similarity?.value ?? 0) > 0)
   );
-  const weights = weightsFor(alike);
+  const weights = weightsFor(alike, learnt.weights);
   const ids = shortlist(alike, { weights, popularity: new Map(), default_popularity: 0 });
   const now = iso(clock.now());
   const rows = [];

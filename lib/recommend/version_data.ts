@@ -3,7 +3,10 @@ import { causeOf } from "../core/errors.ts";
 import { type ReleaseStore, WORDING_FILE } from "../stores/analytics/port.ts";
 import { CATALOGUE_EPOCH_FILE, decodeCatalogueEpoch } from "./catalogue_epoch.ts";
 import { ItemItem } from "./candidates/co_engagement.ts";
+import type { Sources } from "./answer.ts";
 import { decodeItemWeights, ITEM_WEIGHTS_FILE } from "./item_item_file.ts";
+import { decodeRanker, RANKER_FILE } from "./ranker_file.ts";
+import { WEIGHTS } from "./score.ts";
 import { Wording } from "./wording.ts";
 import { decodeWording } from "./wording_file.ts";
 
@@ -22,12 +25,15 @@ export interface LearntData {
   readonly named_are_known: boolean | null;
   /** The catalogue's epoch before the indexes were built. */
   readonly built_from: number | null;
+  /** Of sources; {@link WEIGHTS} if the version has none, or they cannot be used. */
+  readonly weights: Sources;
 }
 export const NOTHING_LEARNT: LearntData = Object.freeze({
   items: null,
   wording: null,
   named_are_known: null,
   built_from: null,
+  weights: WEIGHTS,
 });
 
 interface LoadingVersion {
@@ -100,7 +106,7 @@ export class VersionData {
         return null;
       }
     };
-    const [items, postings, built_from] = await Promise.all([
+    const [items, postings, built_from, ranker] = await Promise.all([
       file(
         ITEM_WEIGHTS_FILE,
         "item–item weights",
@@ -112,8 +118,10 @@ export class VersionData {
         "new campaigns",
         (bytes) => Promise.resolve(decodeCatalogueEpoch(bytes)),
       ),
+      file(RANKER_FILE, "ranking weights", decodeRanker),
     ]);
     const wording = postings && new Wording(postings);
-    return { items, wording, named_are_known: postings?.named_are_known ?? null, built_from };
+    const named_are_known = postings?.named_are_known ?? null;
+    return { items, wording, named_are_known, built_from, weights: ranker?.weights ?? WEIGHTS };
   }
 }

@@ -10,6 +10,7 @@ import type { StepContext } from "../step.ts";
 import { carryCampaignSources } from "./campaign_sources.ts";
 import { currentDerivation, type Derivation, readDerivation, saveDerivation } from "./derivation.ts";
 import { type SavedWeights, saveItemWeights } from "./item_weights.ts";
+import { carryRanker } from "./ranker.ts";
 import { refuseOtherModel, vectorSet } from "./vector_store.ts";
 import { type SavedWording, saveWording } from "./wording.ts";
 
@@ -103,6 +104,7 @@ export async function buildVersion(
   const wording = await saveWording(analytics, { version, signal });
   const built = await store.build({ version, signal, ...log && { log } });
   await carryCampaignSources(analytics, { version, signal });
+  await carryRanker(analytics, { version, signal });
   if (derivation !== null) await saveDerivation(services, { version, derivation, signal });
   const indexed = INDEXED.reduce((sum, name) => sum + built[name], 0);
   return { version, campaigns, indexed, weights, wording };

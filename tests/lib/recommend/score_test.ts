@@ -42,17 +42,17 @@ const randomSources = () =>
 /** Weights over a part of the sources, popularity always among them. */
 function randomWeights(): Sources {
   const some = Object.entries(EVIDENCE).filter(() => random() < 0.5).map(([, evidence]) => evidence);
-  return weightsFor([features("a", Object.assign({}, ...some))]);
+  return weightsFor([features("a", Object.assign({}, ...some))], WEIGHTS);
 }
 
 Deno.test("weightsFor() leaves all to popularity if nothing else says anything", () => {
-  assert.deepEqual(weightsFor([features("a")]), { ...NO_SOURCES, popularity: 1 });
-  assert.deepEqual(weightsFor([]), { ...NO_SOURCES, popularity: 1 });
+  assert.deepEqual(weightsFor([features("a")], WEIGHTS), { ...NO_SOURCES, popularity: 1 });
+  assert.deepEqual(weightsFor([], WEIGHTS), { ...NO_SOURCES, popularity: 1 });
 });
 
 for (const [source, evidence] of Object.entries(EVIDENCE) as [Source, Partial<Features>][]) {
   Deno.test(`weightsFor() counts ${source} if one candidate has it, and distributes the weight of absent sources`, () => {
-    const weights = weightsFor([features("a"), features("b", evidence)]);
+    const weights = weightsFor([features("a"), features("b", evidence)], WEIGHTS);
     assert.ok(Math.abs(sum(weights) - 1) < 1e-9);
     for (const other of SOURCES) assert.equal(weights[other] > 0, other === source || other === "popularity");
     assert.ok(Math.abs(weights[source] / weights.popularity - WEIGHTS[source] / WEIGHTS.popularity) < 1e-9);
@@ -109,7 +109,7 @@ Deno.test("contribution() is what a source adds to the logarithm of the score", 
 
 Deno.test("shortlist() sorts by the highest possible score, ties by id", () => {
   const found = [features("b"), features("a"), features("c"), features("d")];
-  const o = { weights: weightsFor(found), popularity: new Map([["c", 0.9], ["d", 0.1]]) };
+  const o = { weights: weightsFor(found, WEIGHTS), popularity: new Map([["c", 0.9], ["d", 0.1]]) };
   assert.deepEqual(shortlist(found, { ...o, default_popularity: 0 }), ["c", "d", "a", "b"]);
   assert.deepEqual(shortlist(found, { ...o, default_popularity: 0.1 }), ["c", "a", "b", "d"]);
   const tired = found.map((one) => one.campaign_id === "c" ? { ...one, fatigue: 0.5 } : one);
@@ -134,6 +134,9 @@ Deno.test("rank() puts the best score first, ties by id", () => {
     ["c", features("c", similar(1))],
   ]);
   const rows = ["a", "b", "c"].map((id) => ({ campaign: campaign(id), stats: ranked(id).stats }));
-  const order = rank(rows, { weights: weightsFor(found.values()), featuresOf: (id) => found.get(id)! });
+  const order = rank(rows, {
+    weights: weightsFor(found.values(), WEIGHTS),
+    featuresOf: (id) => found.get(id)!,
+  });
   assert.deepEqual(order.map((one) => one.campaign.campaign_id), ["c", "a", "b"]);
 });

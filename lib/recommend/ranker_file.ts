@@ -1,0 +1,39 @@
+import { z } from "../../deps.ts";
+import { ParleyError } from "../core/errors.ts";
+import { type Source, SOURCES, type Sources } from "./answer.ts";
+import { decodeVersionFile, encodeVersionFile, magicOf, type VersionFileFormat } from "./version_file.ts";
+
+/** The weights of sources that a data version's answers are scored with. */
+export interface Ranker {
+  /** As `WEIGHTS`, which count if a version has none: 0 or more, popularity above 0; only their ratios matter. */
+  readonly weights: Sources;
+  /** The data version that they were learnt for, which may be an earlier one. */
+  readonly learnt_for: number;
+}
+
+/** The name of their file in a data version. They are fitted over users and hold no data of a single one. */
+export const RANKER_FILE = "ranker";
+
+const FORMAT: VersionFileFormat = { title: "ranking weights", magic: magicOf("PRK", 1), arrays: [] };
+
+const WEIGHT = z.number().min(0);
+const RANKER = z.strictObject({
+  weights: z.strictObject(
+    Object.fromEntries(
+      SOURCES.map((source) => [source, source === "popularity" ? z.number().positive() : WEIGHT]),
+    ) as Record<Source, typeof WEIGHT>,
+  ),
+  learnt_for: z.int().min(1),
+});
+
+export function encodeRanker(ranker: Ranker): Uint8Array {
+  return encodeVersionFile(FORMAT, { arrays: [], texts: [], json: ranker });
+}
+
+/** The ranker in a file. Throws `mismatch` if the file has another format or is damaged, or its weights are not those of the sources. */
+export async function decodeRanker(file: Uint8Array): Promise<Ranker> {
+  const { json } = await decodeVersionFile(FORMAT, file);
+  const { data, error } = RANKER.safeParse(json);
+  if (data !== undefined) return data;
+  throw new ParleyError("mismatch", `the file of ${FORMAT.title} cannot be used: ${z.prettifyError(error)}`);
+}
