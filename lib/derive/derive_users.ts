@@ -16,6 +16,7 @@ import { conversationWords, profileWords } from "../recommend/words.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
 import type { DirtyUserStore, DocumentStore } from "../stores/documents/port.ts";
 import type { GraphStore } from "../stores/graph/port.ts";
+import type { VectorStore } from "../stores/vectors/port.ts";
 import { conversationTexts, messageItem, profileTexts, type TextRow } from "./embed_items.ts";
 import {
   addTexts,
@@ -23,6 +24,7 @@ import {
   embedTexts,
   NO_TEXTS,
   type TextCounts,
+  type TextWriter,
   type VectorWriter,
 } from "./embed_texts.ts";
 
@@ -108,36 +110,41 @@ const MAX_ATTEMPTS = 5;
  * never replaces what a newer one says, whichever process derives that. Returns the marks that the users had: who clears
  * them knows that all that was written before is derived; a user who is written to all the time keeps a newer mark.
  *
- * Of users who do not want personalisation nothing is derived, and what was derived before is removed. What was read of users
- * before their erasure is removed again.
+ * Of users who do not want personalisation nothing is derived, and what was derived before is removed. Of users who are erased
+ * meanwhile nothing is written, since to embed their texts takes long; of those who are erased during a write it is removed again.
  */
 export async function deriveUsers(
   options: DeriveOptions,
   user_ids: readonly string[],
 ): Promise<{ readonly counts: DerivedCounts; readonly marks: DirtyMarks }> {
+  const erased = new ErasedUsers(options.stores.analytics);
   let before = await readMarks(options, user_ids);
-  let counts = await deriveOnce(options, user_ids);
+  let counts = await deriveOnce(options, user_ids, erased);
   for (let attempt = 1; attempt < MAX_ATTEMPTS; attempt++) {
     const after = await readMarks(options, user_ids);
     const changed = changedUsers(before, after);
     if (changed.length === 0) break;
-    counts = { ...addDerived(counts, await deriveOnce(options, changed)), users: user_ids.length };
+    counts = { ...addDerived(counts, await deriveOnce(options, changed, erased)), users: user_ids.length };
     before = after;
   }
-  await removeErased(options, user_ids);
   return { counts, marks: before };
 }
 
-/** An erasure adds its tombstones before it removes rows: without one now, it will find what was written here. */
-async function removeErased(
-  { stores, store, signal }: DeriveOptions,
-  user_ids: readonly string[],
-): Promise<void> {
-  const erased = [...await new ErasedUsers(stores.analytics).among(user_ids, { signal })];
-  if (erased.length === 0) return;
-  for (const each of [store, stores.graph, stores.analytics]) {
-    await each.deleteUsers({ user_ids: erased, signal });
-  }
+/** The vector store that refuses rows of erased users. */
+function withoutErased(store: VectorStore, erased: ErasedUsers): TextWriter["store"] {
+  return {
+    byHash: (options) => store.byHash(options),
+    hashes: (options) => store.hashes(options),
+    upsert: async ({ collection, rows, signal }) => {
+      const owned = rows.map((row) => ({ row, user_id: row.user_id! }));
+      const { result } = await erased.write(owned, {
+        write: (kept) => store.upsert({ collection, rows: kept.map(({ row }) => row), signal }),
+        undo: (user_ids) => store.deleteUsers({ user_ids, signal }),
+        signal,
+      });
+      return result;
+    },
+  };
 }
 
 async function readMarks(
@@ -177,21 +184,26 @@ export async function clearMarks(
   await stores.analytics.clearDirty({ users: analytics, signal });
 }
 
-async function deriveOnce(options: DeriveOptions, user_ids: readonly string[]): Promise<DerivedCounts> {
-  const { stores: { documents, analytics, graph }, store, names, signal } = options;
-  const optedOut = new Set(await analytics.optedOut({ user_ids, signal }));
+async function deriveOnce(
+  options: DeriveOptions,
+  user_ids: readonly string[],
+  erased: ErasedUsers,
+): Promise<DerivedCounts> {
+  const { stores, store, embedder, signal } = options;
+  const writer: TextWriter = { embedder, store: withoutErased(store, erased) };
+  const optedOut = new Set(await stores.analytics.optedOut({ user_ids, signal }));
   const wanting = user_ids.filter((user_id) => !optedOut.has(user_id));
   const isWanted = ({ user_id }: { readonly user_id: string | null }) => !optedOut.has(user_id ?? "");
   const { messages, ...read } = await readTexts(options, user_ids);
   const profiles = read.profiles.filter(isWanted);
   const engaged = read.engaged.filter(isWanted);
   const items = read.items.filter(isWanted);
-  const { counts: embedded, ids } = await embedMissing(options, messages.map(messageItem), signal);
+  const { counts: embedded, ids } = await embedMissing(writer, messages.map(messageItem), signal);
   if (ids.size > 0) await options.classify?.(messages.filter(({ message_id }) => ids.has(message_id)));
   let texts = embedded;
   const written = { profiles: NO_WRITES, conversations: NO_WRITES };
   for await (const some of batches(items, ROWS)) {
-    const { counts, ...more } = await embedTexts(options, some, signal);
+    const { counts, ...more } = await embedTexts(writer, some, signal);
     texts = addTexts(texts, more);
     for (const collection of DERIVED) {
       written[collection] = addCounts(written[collection], counts[collection]);
@@ -204,6 +216,34 @@ async function deriveOnce(options: DeriveOptions, user_ids: readonly string[]): 
   }
   const counts = { users: user_ids.length, conversations: engaged.length, written, removed, ...texts };
   if (options.vectors_only) return { ...counts, edges: 0 };
+  const { result: edges } = await erased.write(user_ids.map((user_id) => ({ user_id })), {
+    write: (kept) => {
+      const ids = new Set(kept.map(({ user_id }) => user_id));
+      return setEdgesAndWords(options, ids, {
+        wanting: wanting.filter((user_id) => ids.has(user_id)),
+        profiles: profiles.filter(({ user_id }) => ids.has(user_id)),
+        engaged: engaged.filter(({ user_id }) => ids.has(user_id)),
+      });
+    },
+    undo: (ids) =>
+      Promise.all(
+        [stores.graph, stores.analytics].map((each) => each.deleteUsers({ user_ids: ids, signal })),
+      ),
+    signal,
+  });
+  return { ...counts, edges };
+}
+
+/** Makes these users' edges and words exactly the given ones; returns the number of edges. */
+async function setEdgesAndWords(
+  { stores: { documents, analytics, graph }, names, signal }: DeriveOptions,
+  ids: ReadonlySet<string>,
+  { wanting, profiles, engaged }: Pick<UserTexts, "profiles" | "engaged"> & {
+    /** The users among them who want personalisation. */
+    readonly wanting: readonly string[];
+  },
+): Promise<number> {
+  const user_ids = [...ids];
   const expressed = await documents.intentCounts({ user_ids: wanting, signal });
   let edges = await graph.setExpressed({ user_ids, edges: expressed, signal });
   const engagement = await analytics.engagement({ user_ids: wanting, signal });
@@ -220,7 +260,7 @@ async function deriveOnce(options: DeriveOptions, user_ids: readonly string[]): 
     conversations: engaged.map((one) => conversationWords(one, names)),
     signal,
   });
-  return { ...counts, edges };
+  return edges;
 }
 
 const DERIVED = ["profiles", "conversations"] as const;

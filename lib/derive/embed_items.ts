@@ -55,7 +55,7 @@ export function purposeOf(collection: Collection): Purpose {
 
 /** By key, the vectors that live rows of the store have for these items' texts. */
 export async function liveVectors(
-  store: VectorStore,
+  store: Pick<VectorStore, "byHash">,
   items: readonly Pick<Item, "collection" | "content_hash">[],
   signal: AbortSignal | undefined,
 ): Promise<Map<string, Float32Array>> {

@@ -12,6 +12,12 @@ export interface VectorWriter {
   readonly store: VectorStore;
 }
 
+/** What of a {@link VectorWriter} the functions below use. */
+export interface TextWriter {
+  readonly embedder: Embedder;
+  readonly store: Pick<VectorStore, "byHash" | "hashes" | "upsert">;
+}
+
 export interface TextCounts {
   /** Texts that the model read. */
   readonly embedded: number;
@@ -35,7 +41,7 @@ const ROWS = 256;
  * of the same text that text's; only the remaining texts are embedded.
  */
 export async function embedTexts(
-  { embedder, store }: VectorWriter,
+  { embedder, store }: TextWriter,
   rows: readonly TextRow[],
   signal: AbortSignal | undefined,
 ): Promise<TextCounts & { readonly counts: Record<"profiles" | "conversations", WriteCounts> }> {
@@ -71,7 +77,7 @@ export async function embedTexts(
 
 /** Writes a vector for each of these items that the store has none of, or one of another text; returns their ids too. */
 export async function embedMissing(
-  { embedder, store }: VectorWriter,
+  { embedder, store }: TextWriter,
   items: readonly Item[],
   signal: AbortSignal | undefined,
 ): Promise<{ readonly counts: TextCounts; readonly ids: ReadonlySet<string> }> {
