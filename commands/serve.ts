@@ -2,13 +2,16 @@ import { withTimeout } from "../lib/core/abort.ts";
 import type { Config } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { causeOf, ParleyError } from "../lib/core/errors.ts";
+import type { Abortable } from "../lib/core/types.ts";
 import { IntentService } from "../lib/intents/intent_service.ts";
 import { openLog } from "../lib/telemetry/log.ts";
 import { OnlineWriter } from "../lib/online/online_writer.ts";
 import { Recommender } from "../lib/recommend/recommender.ts";
 import { MAX_WARM_UP_MS, WarmUp } from "../lib/recommend/warm_up.ts";
 import { startTracing } from "../lib/telemetry/tracing.ts";
+import { isEndpoint } from "../lib/embed/http/url.ts";
 import { openEmbedder } from "../lib/embed/open.ts";
+import type { Embedder } from "../lib/embed/port.ts";
 import { ExportFolder } from "../lib/exports/export_folder.ts";
 import { openArtifacts } from "../lib/stores/open.ts";
 import { createApp } from "../routes/app.ts";
@@ -118,10 +121,15 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
     warmUp.run().catch((error) =>
       log("serve").error("the warm-up failed: {cause}", { cause: causeOf(error) })
     );
+    const answering = orNullAfter(MAX_WARM_UP_MS, () => warmUp.ready);
     const ready = Promise.all([
-      orNullAfter(MAX_WARM_UP_MS, () => warmUp.ready),
+      answering,
       orNullAfter(CONNECT_MS, () => logMissing(stores.value, config.shared_stores)),
     ]);
+    answering.then(() => loadModel(config.embeddings, embedder.open, { signal })).catch((error) => {
+      const cause = causeOf(error);
+      if (!signal.aborted) log("serve").warning("posted conversations lack embeddings: {cause}", { cause });
+    });
     const close = async () => {
       closing.abort();
       await listener.close();
@@ -140,6 +148,15 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       `port ${config.port} is in use: stop the process that uses it, or set PARLEY_PORT`,
     );
   }
+}
+
+/**
+ * Loads a local model before the first posted conversation needs it, which would be answered without. It does so in a worker, after
+ * answers to users are complete. A process that may not load native code has no local model, and an endpoint needs no loading.
+ */
+async function loadModel(url: URL, open: () => Promise<Embedder>, { signal }: Abortable): Promise<void> {
+  if (isEndpoint(url.href) || (await Deno.permissions.query({ name: "ffi" })).state !== "granted") return;
+  await (await open()).embed({ texts: ["hello"], signal });
 }
 
 /** How long to wait for a store to connect before listening, or before saying so, in milliseconds. */

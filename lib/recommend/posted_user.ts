@@ -93,6 +93,7 @@ function withPosted(stored: UserRows | null, { user_id, messages, events }: Post
 
 function meansOf(options: PostedOptions, stored_ids: ReadonlySet<string>): UserMeans {
   const { trace, names, stores: { analytics } } = options;
+  if (names === null) trace.markIncomplete("analytics", "the names of campaigns have not been read yet");
   return {
     names: names ?? NO_NAMES,
     embed: async (text) => (await embed(options, [text]))[0]!,

@@ -1,9 +1,9 @@
 import type { Published } from "../core/types.ts";
 import { type CatalogueReader, type NewCampaigns, NO_NEW_CAMPAIGNS } from "./catalogue_reader.ts";
 import type { RequestTrace } from "./request_trace.ts";
-import type { LearntData, VersionData } from "./version_data.ts";
+import { type LearntData, NOTHING_LEARNT, type VersionData } from "./version_data.ts";
 
-/** What was learnt for the published version, or that it is loading, and the campaigns that are newer than its indexes. */
+/** What was learnt for the published version, as far as it is in memory, and the campaigns that are newer than its indexes. */
 export async function readVersion(
   { trace, version_data, catalogue, published }: {
     readonly trace: RequestTrace;
@@ -11,17 +11,19 @@ export async function readVersion(
     readonly catalogue: CatalogueReader;
     readonly published: Pick<Published, "version" | "model">;
   },
-): Promise<{ readonly loaded: LearntData | "loading"; readonly newCampaigns: NewCampaigns }> {
+): Promise<{ readonly learnt: LearntData; readonly newCampaigns: NewCampaigns }> {
   const [loaded, epoch] = await Promise.all([
     version_data.get(published.version),
     trace.callStore("analytics", null, (signal) => catalogue.epoch({ signal })),
   ]);
-  const built_from = loaded === "loading" ? null : loaded.built_from;
-  if (epoch === null || built_from === null) return { loaded, newCampaigns: NO_NEW_CAMPAIGNS };
+  if (loaded === "loading") trace.markIncomplete("analytics", "the data of the version are being loaded");
+  const learnt = loaded === "loading" ? NOTHING_LEARNT : loaded;
+  const { built_from } = learnt;
+  if (epoch === null || built_from === null) return { learnt, newCampaigns: NO_NEW_CAMPAIGNS };
   const newCampaigns = await trace.callStore(
     "vectors",
     NO_NEW_CAMPAIGNS,
     (signal) => catalogue.newCampaigns({ ...published, built_from, epoch, signal }),
   );
-  return { loaded, newCampaigns };
+  return { learnt, newCampaigns };
 }

@@ -27,7 +27,7 @@ import { type CampaignRow, conditionOf, loadShowable } from "./showable.ts";
 import { MAX_SHOWN, type ShownCampaigns } from "./shown_campaigns.ts";
 import { type SuppressedCampaign, suppressedCampaigns } from "./suppressed_campaigns.ts";
 import type { RequestTrace } from "./request_trace.ts";
-import { NOTHING_LEARNT, type VersionData } from "./version_data.ts";
+import type { VersionData } from "./version_data.ts";
 
 /** The stores that an answer is computed from. */
 export interface AnswerStores {
@@ -70,7 +70,7 @@ export interface Provenance extends SourceResults {
 
 /**
  * An answer, with when it no longer holds (ISO 8601): when the first of its campaigns ends, or of those that are left out may be
- * shown again, or soon if data are still being loaded.
+ * shown again.
  */
 export interface ComputedAnswer {
   readonly answer: Answer;
@@ -91,8 +91,6 @@ const PAGE_GROWTH = 2;
 const MAX_PAGE = 500;
 /** Campaigns of the requested category that are candidates although no source found them. */
 const MAX_OF_CATEGORY = 300;
-/** How long an answer holds that was computed while the version's data were being loaded, in milliseconds. */
-const LOADING_HOLDS_MS = 1_000;
 
 /**
  * To a user of whom this is known → similar conversations and campaigns (vectors) → what these led to, what answers the
@@ -101,8 +99,8 @@ const LOADING_HOLDS_MS = 1_000;
  */
 export async function recommendTo(user: KnownUser, options: RecommendOptions): Promise<ComputedAnswer> {
   const { trace, clock } = options;
-  const { loaded, newCampaigns } = await readVersion(options);
-  const { items, wording, named_are_known, ...learnt } = loaded === "loading" ? NOTHING_LEARNT : loaded;
+  const { learnt, newCampaigns } = await readVersion(options);
+  const { items, wording, named_are_known } = learnt;
   const wordingHits = await trace.timed("rank", () => wording?.nearest(user.words, MAX_HITS) ?? []);
   const results = await findSourceResults(user, { ...options, wordingHits, newCampaigns });
   const { candidates, weights, evidence } = await trace.timed("rank", () => {
@@ -145,7 +143,6 @@ export async function recommendTo(user: KnownUser, options: RecommendOptions): P
     ...chosen.flatMap((ranked) => ranked.campaign.ends_at ?? []),
     ...suppressed.flatMap(({ until }) => until ?? []),
   ];
-  if (loaded === "loading") ends.push(iso(clock.now() + LOADING_HOLDS_MS));
   return {
     answer: {
       ...answerHeader(options),

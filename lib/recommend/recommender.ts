@@ -55,7 +55,7 @@ export interface ServedAnswer {
   /** The stores that failed, now or when it was cached. */
   readonly degraded: readonly AnswerStore[];
   readonly timings: ReadonlyMap<Stage, number>;
-  /** Stores that failed for this request, with their error. */
+  /** Stores that failed for this request, or were not read completely yet, with their error. */
   readonly failures: ReadonlyMap<StoreName, unknown>;
 }
 
@@ -523,11 +523,11 @@ export class Recommender {
   }
 
   private toServedAnswer(
-    { timings, failures }: RequestTrace,
+    { timings, failures, incomplete }: RequestTrace,
     { body, degraded }: Pick<ServedAnswer, "body" | "degraded">,
     cache: ServedAnswer["cache"],
   ): ServedAnswer {
-    return { body, degraded, cache, timings, failures };
+    return { body, degraded, cache, timings, failures: new Map([...incomplete, ...failures]) };
   }
 
   /** The published version; null if analytics does not respond. */

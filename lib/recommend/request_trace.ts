@@ -21,6 +21,8 @@ export class RequestTrace {
   readonly steps: Step[] = [];
   /** The first error of each store. */
   readonly failures = new Map<StoreName, unknown>();
+  /** By store, what of it was not in memory yet. */
+  readonly incomplete = new Map<AnswerStore, unknown>();
 
   private readonly startedAt = performance.now();
   private readonly deadline: number;
@@ -59,6 +61,11 @@ export class RequestTrace {
     if (!this.failures.has(store)) this.failures.set(store, new ParleyError("unavailable", reason));
   }
 
+  /** Records that a part of a store is missing that is being read; the store is asked for other parts. */
+  markIncomplete(store: AnswerStore, reason: string): void {
+    this.incomplete.set(store, new ParleyError("unavailable", reason));
+  }
+
   /** Adds the time of `body` to a stage, and creates a span if tracing is on. */
   async timed<T>(stage: Stage, body: () => T | Promise<T>): Promise<T> {
     const start = performance.now();
@@ -73,6 +80,7 @@ export class RequestTrace {
 
   /** Stores whose part is missing. The cache is not one of them: without it an answer is only slower. */
   missing(): AnswerStore[] {
-    return [...this.failures.keys()].filter((store) => store !== "cache");
+    const stores = new Set<StoreName>([...this.failures.keys(), ...this.incomplete.keys()]);
+    return [...stores].filter((store) => store !== "cache");
   }
 }

@@ -11,7 +11,7 @@ import { Candidates, NO_SOURCE_RESULTS } from "./features.ts";
 import type { RequestTrace } from "./request_trace.ts";
 import { rank, type Ranked, shortlist, weightsFor } from "./score.ts";
 import { loadShowable } from "./showable.ts";
-import { NOTHING_LEARNT, type VersionData } from "./version_data.ts";
+import type { VersionData } from "./version_data.ts";
 
 /** Campaigns that are read at a time. */
 const PAGE = 100;
@@ -38,14 +38,13 @@ interface SimilarOptions {
  */
 export async function similarCampaigns(options: SimilarOptions): Promise<Ranked[]> {
   const { campaign_id, k, clock, trace, published: { version }, stores: { analytics } } = options;
-  const { loaded, newCampaigns } = await readVersion(options);
-  const { items, ...learnt } = loaded === "loading" ? NOTHING_LEARNT : loaded;
+  const { learnt, newCampaigns } = await readVersion(options);
   const hits = await trace.callStore(
     "vectors",
     [],
     (signal) => nearest({ ...options, newCampaigns, signal }),
   );
-  const related = items?.relatedTo([conversionOn(campaign_id)]) ?? NO_CO_ENGAGEMENT;
+  const related = learnt.items?.relatedTo([conversionOn(campaign_id)]) ?? NO_CO_ENGAGEMENT;
   const candidates = new Candidates({ ...NO_SOURCE_RESULTS, campaigns: hits, related }, clock.now());
   const alike = [...candidates.all()].filter(({ co_engagement, similarity, ...each }) =>
     each.campaign_id !== campaign_id && (co_engagement > 0 || (similarity?.value ?? 0) > 0)

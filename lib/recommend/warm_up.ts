@@ -8,7 +8,7 @@ import type { RecommendationRequest } from "./answer.ts";
 import type { StoreName } from "./store_policy.ts";
 import { Recommender, type RecommenderStores } from "./recommender.ts";
 
-/** The model answers posted conversations alone, and is loaded by the first. */
+/** The model answers posted conversations alone, and is loaded afterwards. */
 type WarmedStore = Exclude<StoreName, "embeddings">;
 
 /** How long the first whole answer is waited for, in milliseconds. */

@@ -46,3 +46,20 @@ Deno.test("a first Ctrl-C lets serve wait for a request in progress, and a secon
     request.close();
     await Promise.all([rest(), others]);
   }));
+
+Deno.test("serve loads its model before a conversation is posted, and warns if it cannot", () =>
+  withFolder(async (folder) => {
+    const env = {
+      PARLEY_PORT: "0",
+      PARLEY_EMBEDDINGS: `onnx:${folder}/no-model`,
+      PARLEY_ALLOW_TEST_EMBEDDER: "1",
+    };
+    const child = command(folder, "serve", ["serve"], { env }).spawn();
+    await child.stdin.close();
+    const [answers, warnings] = [until(child.stdout, /answers at/), until(child.stderr, /lack embeddings/)];
+    const { text, rest } = await warnings;
+    assert.match(text, /posted conversations lack embeddings: .*no-model/);
+    child.kill("SIGINT");
+    await child.status;
+    await Promise.all([rest(), (await answers).rest()]);
+  }));

@@ -92,29 +92,58 @@ Deno.test("VersionData waits a fifth of the time that an answer may take", async
   assert.deepEqual(strongest(await versionData(slow, 30_000).data.get(1)), ["b1"]);
 });
 
-Deno.test("An answer does not wait for data that are being loaded, is whole, and holds for a second", async () => {
+/** The store, of which one method waits. */
+function waiting<T extends object>(store: T, method: keyof T, until: Promise<void>): T {
+  return new Proxy(store, {
+    get: (target, name) => {
+      const value = Reflect.get(target, name);
+      if (typeof value !== "function") return value;
+      return async (...args: unknown[]) => {
+        if (name === method) await until;
+        return value.apply(target, args);
+      };
+    },
+  });
+}
+
+Deno.test("An answer to a posted conversation does not wait for the names of campaigns, and says that they are missing", async () => {
+  const world = await openWorld();
+  try {
+    const reading = Promise.withResolvers<void>();
+    const analytics = waiting(world.stores.analytics, "campaignPage", reading.promise);
+    const recommender = new Recommender({
+      stores: { ...world.stores, analytics },
+      clock: new ManualClock(NOW),
+    });
+    const request = { user_id: null, k: 5, messages: [], events: [] };
+    const { failures, degraded } = await recommender.servePosted(request);
+    assert.deepEqual(degraded, ["analytics"]);
+    assert.match(String(failures.get("analytics")), /the names of campaigns have not been read yet/);
+    reading.resolve();
+    await recommender.names();
+    assert.deepEqual((await recommender.servePosted(request)).degraded, []);
+  } finally {
+    await world.close();
+  }
+});
+
+Deno.test("An answer does not wait for data that are being loaded, and names what is missing until they are", async () => {
   const world = await openWorld();
   try {
     const loading = Promise.withResolvers<void>();
-    const analytics = new Proxy(world.stores.analytics, {
-      get: (target, name) => {
-        const value = Reflect.get(target, name);
-        if (typeof value !== "function") return value;
-        return async (...args: unknown[]) => {
-          if (name === "file") await loading.promise;
-          return value.apply(target, args);
-        };
-      },
-    });
+    const analytics = waiting(world.stores.analytics, "file", loading.promise);
     const clock = new ManualClock(NOW);
     const recommender = new Recommender({ stores: { ...world.stores, analytics }, clock });
     const request = { user_id: "fay", k: 5 };
     const before = await recommender.explain(request);
-    assert.deepEqual([before.answer.led_by, before.answer.degraded], ["popularity", []]);
-    assert.equal(before.holds_until, new Date(NOW + 1_000).toISOString());
+    assert.deepEqual([before.answer.led_by, before.answer.degraded], ["popularity", ["analytics"]]);
+    const served = await recommender.serve(request);
+    assert.match(String(served.failures.get("analytics")), /the data of the version are being loaded/);
     loading.resolve();
     await recommender.prepare();
-    assert.equal((await recommender.explain(request)).answer.led_by, "co_engagement");
+    clock.advance(1_000);
+    const after = JSON.parse((await recommender.serve(request)).body);
+    assert.deepEqual([after.led_by, after.degraded], ["co_engagement", []]);
   } finally {
     await world.close();
   }
