@@ -98,6 +98,7 @@ export function summaryTable({ run_id, state, error, seconds, stages, left_out }
     styleText("bold", title),
     ...lines.map((line, i) => styleText(colour(body[i]?.[1] ?? ""), line)),
     styleText(["bold", skipped ? "gray" : colour(state)], `run ${run_id}: ${outcome}${total}`),
+    ...stages.filter((s) => s.state === "failed").map((s) => styleText("red", `${s.stage}: ${s.error}`)),
     ...left_out.map((error) => styleText("red", `Left out: ${error}`)),
   ].join("\n");
 }

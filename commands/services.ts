@@ -119,6 +119,7 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
       stores: { ...stores.value, cache: NO_CACHE },
       clock: systemClock,
       answer_ms: WHOLE_ANSWER_MS,
+      secret: () => readSecret(config, stores.value),
       repurchase_days: config.repurchase_days,
       warn: (line) => console.error(`parley: ${line}`),
     }),

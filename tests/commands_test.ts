@@ -37,6 +37,9 @@ Deno.test("a failed run exits with 1, and quarantine lists why without the row's
     );
     const failed = await run(folder, "pipeline", ["pipeline", "--messages", "bad.ndjson"]);
     assert.equal(failed.code, 1);
+    const [, run_id] = /run (nightly-\S+): failed/.exec(failed.stdout) ?? [];
+    const status = await run(folder, "pipeline", ["pipeline", "status", run_id!]);
+    assert.match(status.stdout, /^validate: all rows are bad/m, "it says why, also without a terminal");
     const listed = await runHere(folder, ["pipeline", "quarantine"]);
     assert.match(listed.stdout, /bad\.ndjson:1 .*timestamp/);
     for (const { stdout, stderr } of [failed, listed]) assert.doesNotMatch(stdout + stderr, /a secret/);

@@ -3,9 +3,12 @@ import { allDags, engine, executeQueued } from "../commands/engine.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { createRun } from "../lib/dag/runs.ts";
 import type { UserAnswer } from "../lib/recommend/answer.ts";
+import { IdSigner } from "../lib/recommend/recommendation_id.ts";
 import type { Services } from "../tasks/services.ts";
 import type { ExportOutput } from "../tasks/steps/export.ts";
 import { type Flow, flowTemplate, loadSample, ROOT, runDag, withFlow } from "./fixtures/flow.ts";
+
+const SECRET = "a secret of at least thirty-two characters";
 
 const withSample = flowTemplate(loadSample);
 
@@ -54,6 +57,15 @@ Deno.test("an export has the answer that the API gives for each known user, in a
       ),
     );
   }));
+
+Deno.test("the ids of exported answers are signed with the configured secret, as those of the API are", () =>
+  withFlow(async (flow) => {
+    await loadSample(flow);
+    const { file } = await exportWith(flow, { k: 2 });
+    const [answer] = Deno.readTextFileSync(file).trimEnd().split("\n").map((line) => JSON.parse(line));
+    const signer = new IdSigner(new TextEncoder().encode(SECRET));
+    assert.equal(signer.read(answer.recommendation_id).user_id, answer.user_id);
+  }, { PARLEY_SECRET: SECRET }));
 
 Deno.test("an export of active users has those with a message or an event since then", () =>
   withSample(async (flow) => {

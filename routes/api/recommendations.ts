@@ -12,7 +12,7 @@ import type { ServingMetrics } from "../../lib/telemetry/serving_metrics.ts";
 import { apiEndpoint } from "../http/api_endpoint.ts";
 import type { Note } from "../http/endpoint.ts";
 import { filterText, idParameter, queryOf, wholeNumber } from "../http/parameters.ts";
-import { UNKNOWN_FIELDS } from "../http/problem.ts";
+import { BODY_ERRORS } from "../http/problem.ts";
 
 const DEFAULT_K = 10;
 
@@ -115,7 +115,10 @@ const MAX_EVENTS = 1_000;
 const MAX_MESSAGE_CHARACTERS = 8_000;
 const MAX_BODY_BYTES = 2_097_152;
 
-const cursorText = z.string("cursor must be given once").max(MAX_CURSOR_CHARACTERS, "cursor is too long")
+const cursorText = z.string("cursor must be a string, given once").max(
+  MAX_CURSOR_CHARACTERS,
+  "cursor is too long",
+)
   .meta({
     description:
       "The `recommendation_id` of the page before: what that and the pages before it showed is left out.",
@@ -237,9 +240,9 @@ const PostedBody = z.strictObject({
   diversity: z.number(DIVERSITY_RULE).min(0, DIVERSITY_RULE).max(1, DIVERSITY_RULE).optional()
     .meta({ description: DIVERSITY_ABOUT }),
   cursor: cursorText.optional(),
-}, UNKNOWN_FIELDS);
+}, BODY_ERRORS);
 
-const NextBody = z.strictObject({ ...POSTED_ROWS, k: POSTED_K.optional() }, UNKNOWN_FIELDS);
+const NextBody = z.strictObject({ ...POSTED_ROWS, k: POSTED_K.optional() }, BODY_ERRORS);
 
 /** `POST /recommendations` with a conversation. */
 export const postRecommendations = apiEndpoint({
@@ -281,7 +284,9 @@ export const nextRecommendations = apiEndpoint({
     "diversity, without anything that was shown before, even if data have changed since. A posted conversation counts if it is " +
     "sent again, and so do campaigns to be left out. An answer has 500 items at most on all its pages; after them `items` is empty.",
   params: z.object({
-    id: z.string().max(MAX_CURSOR_CHARACTERS).meta({ description: "The `recommendation_id` of an answer." }),
+    id: z.string().max(MAX_CURSOR_CHARACTERS, "the id is too long").meta({
+      description: "The `recommendation_id` of an answer.",
+    }),
   }),
   body: { schema: NextBody, max_bytes: MAX_BODY_BYTES, optional: true },
   responses: POSTED_ANSWERED,

@@ -2,6 +2,7 @@ import { type Context, LRUCache, z } from "../../deps.ts";
 import type { Scope } from "../../lib/core/types.ts";
 import { jsonBody, readBody } from "./body.ts";
 import type { Endpoint, Note, ReportError } from "./endpoint.ts";
+import { queryOf } from "./parameters.ts";
 import { HttpError } from "./problem.ts";
 
 export const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"] as const;
@@ -61,7 +62,10 @@ export interface Contract {
   readonly description?: string;
   /** An object with a field for each name in the route. */
   readonly params?: ParameterSchema;
-  /** As `queryOf()` makes it. A parameter that is given more than once is a list. Without it, the query is ignored. */
+  /**
+   * A parameter that is given more than once is a list. Without it, the query of a GET is ignored, and another method takes no
+   * parameters: who passes one expects it to count.
+   */
   readonly query?: ParameterSchema;
   readonly body?: ApiBody<z.ZodType>;
   /** By status. */
@@ -116,10 +120,10 @@ export function apiEndpoint<
   const { route, scope, params, query, body } = contract;
   const open = (options: Options): Endpoint => {
     const handle = handler(options);
-    const parseQuery = query && queryParser(query);
+    const parseQuery = queryParser(query ?? (contract.method === "GET" ? z.unknown() : NO_QUERY));
     const request = (context: Context, note: Note, report: ReportError, parsedBody?: unknown) => ({
       params: params?.parse(context.req.param()) as z.output<Params>,
-      query: parseQuery?.(context) as z.output<Query>,
+      query: parseQuery(context) as z.output<Query>,
       body: parsedBody as z.output<Body>,
       context,
       note,
@@ -138,6 +142,8 @@ export function apiEndpoint<
   };
   return { ...contract, open };
 }
+
+const NO_QUERY = queryOf({});
 
 /** Queries that stay parsed for each endpoint, and the longest of them: most requests have one of few. */
 const MAX_PARSED = 200;

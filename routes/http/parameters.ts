@@ -36,7 +36,7 @@ export function wholeNumber(name: string, options: WholeNumber) {
 }
 
 /** A filter expression, as `parseFilter()` takes it. */
-export const filterText = z.string("filter must be given once").superRefine((text, context) => {
+export const filterText = z.string("filter must be a string, given once").superRefine((text, context) => {
   try {
     parseFilter(text);
   } catch (error) {

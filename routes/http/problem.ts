@@ -99,10 +99,14 @@ export const UNKNOWN_PARAMETERS = {
     issue.code === "unrecognized_keys" ? unknownParameters(issue.keys as string[]) : undefined,
 };
 
-/** The same of a strict schema of a body. */
-export const UNKNOWN_FIELDS = {
-  error: (issue: z.core.$ZodRawIssue) =>
-    issue.code === "unrecognized_keys" ? `unknown field: ${shownNames(issue.keys as string[])}` : undefined,
+/** The errors of a strict schema of a body. */
+export const BODY_ERRORS = {
+  error: (issue: z.core.$ZodRawIssue) => {
+    if (issue.code === "invalid_type") return "the body must be a JSON object";
+    return issue.code === "unrecognized_keys"
+      ? `unknown field: ${shownNames(issue.keys as string[])}`
+      : undefined;
+  },
 };
 
 function shownNames(names: readonly string[]): string {

@@ -187,6 +187,8 @@ appTest("a bad posted request is refused, with the place and without the text", 
     [{ diversity: 2 }, /diversity must be a number from 0 to 1/],
     [{ cursor: "x" }, /not the recommendation_id of an answer/],
     [{ user: "ann" }, /unknown field: user/],
+    [[], /^the body must be a JSON object$/],
+    [{ filter: 1 }, /^filter must be a string, given once$/],
   ];
   for (const [body, detail] of cases) {
     const response = await post(app, "/recommendations", body);
@@ -196,6 +198,8 @@ appTest("a bad posted request is refused, with the place and without the text", 
     assert.ok(!JSON.stringify([problem, log]).includes("secret"));
   }
   assert.equal((await post(app, "/recommendations/none/next")).status, 400);
+  const misplaced = await post(app, "/recommendations?k=3", {});
+  assert.deepEqual([misplaced.status, (await misplaced.json()).detail], [400, "unknown query parameter: k"]);
   const large = await post(app, "/recommendations", { messages: [{ message: "x".repeat(3_000_000) }] });
   assert.equal(large.status, 413);
   for (const query of ["filter=category", "diversity=1.5", "cursor=x", "k=0", "exclude="]) {
