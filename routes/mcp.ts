@@ -95,7 +95,7 @@ const TOOLS: readonly Tool[] = [
     name: "evaluation",
     title: "Evaluation",
     description:
-      "How good answers were in the last run of the dag `evaluate`: NDCG@10 of Parley and of baselines.",
+      "How good answers were in the last run of the dag `evaluate`: NDCG@10 and Recall@10 of Parley and of baselines.",
     input: z.object({}),
   },
 ];

@@ -27,6 +27,7 @@ export function evaluate(settings: EvaluateSettings) {
     remote: { ...remoteSources(settings), split: "any", folds: "any", seed: "any", choose_weights: "any" },
     tasks: [{
       id: "evaluate",
+      role: "evaluate",
       doc: "builds, asks, compares",
       run: (context) => run(context, settings.inScratch),
       // Nothing of it outlasts an interruption.

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { EVALUATION_OUTPUT } from "../lib/monitoring/task_outputs.ts";
 import type { EvaluationReport } from "../lib/evaluate/evaluate.ts";
 import { SOURCES } from "../lib/recommend/answer.ts";
 import { ROOT, runDag, SAMPLE, withFlow } from "./fixtures/flow.ts";
@@ -132,19 +133,22 @@ Deno.test("the evaluate dag leaves the report of the command for the same seed a
       choose_weights: true,
     });
     assert.equal(outcome, "success", snapshot.run.error ?? "");
-    const { report: uri, queries, ndcg_10 } = snapshot.tasks[0]!.output as {
-      report: string;
-      queries: number;
-      ndcg_10: Record<string, number>;
-    };
+    const { report: uri, queries, ...output } = EVALUATION_OUTPUT.parse(snapshot.tasks[0]!.output);
     const lines = await Array.fromAsync(flow.services.artifacts.readLines({ uri }));
     const report = JSON.parse(lines.join("\n")) as EvaluationReport;
     assert.deepEqual(report, await commandReport());
     assert.equal(queries, report.queries);
     assert.deepEqual(
-      Object.entries(ndcg_10),
-      report.methods.map(({ method, metrics }) => [method, metrics.ndcg_10.mean]),
+      output.methods.map(({ method, ndcg_10, recall_10 }) => [method, ndcg_10, recall_10]),
+      report.methods.map(({ method, metrics: { ndcg_10, recall_10 } }) => [method, ndcg_10, recall_10]),
     );
+    const own = output.methods.find(({ method }) => method === output.subject)!;
+    assert.deepEqual(
+      own.against["popularity"],
+      report.methods.find(({ method }) => method === "parley")!.against["popularity"]!.ndcg_10,
+    );
+    assert.equal(output.ablation.length, 7);
+    assert.equal(output.chosen_weights.length, 2);
     const { rows_in, rows_out } = snapshot.attempts[0]!;
     const lineage = await flow.runs.lineage({ run_id: snapshot.run.run_id });
     const uses = (way: string) => lineage.filter(({ direction }) => direction === way);

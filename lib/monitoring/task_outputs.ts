@@ -5,7 +5,7 @@ import { ANOMALY } from "./anomaly.ts";
 import { MAX_RUNS, type WatchedDag, type WatchedRuns } from "./run_history.ts";
 
 /** What a task is to monitoring, as its definition says: whatever the task's id, it leaves the output of its role. */
-type TaskRole = "ingest" | "classify" | "check";
+type TaskRole = "ingest" | "classify" | "check" | "evaluate";
 
 const PATH = z.object({ kind: z.enum(KINDS), path: z.string() });
 
@@ -42,6 +42,34 @@ export const CHECK_OUTPUT = z.object({
     centre: z.array(z.number()).nullable(),
   }),
 });
+
+/** A value with its 95 % interval. */
+const INTERVAL = z.object({ mean: z.number(), low: z.number(), high: z.number() });
+
+/** Of the role `evaluate`: the main results of an evaluation; its whole report is an artifact. */
+export const EVALUATION_OUTPUT = z.object({
+  /** The artifact's URI. */
+  report: z.string(),
+  split: z.string(),
+  queries: z.number(),
+  /** The method that is Parley's own. */
+  subject: z.string(),
+  methods: z.array(z.object({
+    method: z.string(),
+    ndcg_10: INTERVAL,
+    recall_10: INTERVAL,
+    coverage: z.number(),
+    /** Paired differences of NDCG@10 to other methods, by name. */
+    against: z.record(z.string(), INTERVAL),
+    by_kind: z.array(z.object({ kind: z.string(), queries: z.number(), ndcg_10: z.number() })).readonly(),
+  })).readonly(),
+  /** How much NDCG@10 changes without a source: a paired difference, below 0 if the source helps. */
+  ablation: z.array(z.object({ without: z.string(), ndcg_10: INTERVAL })).readonly(),
+  /** The weights of sources that were chosen for each group of users on the queries of the others. */
+  chosen_weights: z.array(z.object({ queries: z.number(), weights: z.record(z.string(), z.number()) }))
+    .readonly(),
+});
+export type EvaluationOutput = z.output<typeof EVALUATION_OUTPUT>;
 
 /** The dag's task of this role, of which it has one at most. */
 export function taskOf<Task extends { readonly role?: string }>(

@@ -10,6 +10,7 @@ const NAVIGATION: readonly (readonly [path: string, title: string])[] = [
   ["/anomalies", "Anomalies"],
   ["/campaigns", "Campaigns"],
   ["/engagement", "Engagement"],
+  ["/evaluation", "Evaluation"],
   ["/explain", "Explain"],
   ["/stores", "Stores"],
 ];

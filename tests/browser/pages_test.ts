@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { nightlyRun, SAMPLE, writeRows } from "../fixtures/flow.ts";
+import { nightlyRun, runDag, SAMPLE, writeRows } from "../fixtures/flow.ts";
 import { LOOKS } from "./browser.ts";
 import { browserTest, look, serious } from "./site.ts";
 
@@ -17,6 +17,7 @@ const PATHS = [
   "/campaigns?q=trail&status=active",
   "/campaigns/trail-shoes-grip?days=365",
   "/engagement?days=365",
+  "/evaluation",
   "/explain",
   "/explain?user_id=nobody",
   "/stores",
@@ -37,6 +38,8 @@ for (const { name, options } of LOOKS.filter(({ options }) => options.colorSchem
       const bad = writeRows(flow, "bad.ndjson", [{ user_id: 7 }, { user_id: 8 }]);
       const { snapshot: { run } } = await nightlyRun(flow, SAMPLE);
       const { snapshot: failed } = await nightlyRun(flow, { messages: [bad] });
+      const { outcome } = await runDag(flow, "evaluate", { ...SAMPLE, split: "last" });
+      assert.equal(outcome, "success");
       assert.equal(failed.run.state, "failed");
       const paths = [...PATHS, `/runs/${run.run_id}`, `/runs/${failed.run.run_id}`];
       for (const path of paths) await look(page, origin + path);

@@ -43,6 +43,7 @@ pageTest("no page has an id twice", async ({ app, world, clock }) => {
       "/data",
       "/anomalies",
       "/engagement",
+      "/evaluation",
       "/explain?user_id=ann",
       "/stores",
     ]

@@ -5,7 +5,9 @@ import {
   type EvaluationOptions,
   type EvaluationReport,
 } from "../../../lib/evaluate/evaluate.ts";
+import { PARLEY } from "../../../lib/evaluate/rank_fold.ts";
 import type { MethodReport } from "../../../lib/evaluate/report.ts";
+import type { EvaluationOutput } from "../../../lib/monitoring/task_outputs.ts";
 import type { Embedder } from "../../../lib/embed/port.ts";
 import type { WithParley } from "../../../lib/evaluate/fold_parley.ts";
 import type { StepContext } from "../../step.ts";
@@ -51,8 +53,30 @@ export async function evaluate(context: StepContext, inScratch: InScratch): Prom
   });
   context.writes(services.artifact(artifact));
   context.rows({ in: read.reduce((sum, { rows }) => sum + rows, 0), out: report.queries });
-  const ndcg_10 = report.methods.map(({ method, metrics }) => [method, metrics.ndcg_10.mean] as const);
-  return { report: artifact.uri, queries: report.queries, ndcg_10: Object.fromEntries(ndcg_10) };
+  return outputOf(report, artifact.uri) as JsonObject;
+}
+
+/** The main results, for those who read them without the artifact. */
+function outputOf(
+  { split, queries, methods, ablation, chosen_weights }: EvaluationReport,
+  uri: string,
+): EvaluationOutput {
+  return {
+    report: uri,
+    split,
+    queries,
+    subject: PARLEY,
+    methods: methods.map(({ method, metrics: { ndcg_10, recall_10 }, coverage, against, by_kind }) => ({
+      method,
+      ndcg_10,
+      recall_10,
+      coverage,
+      against: Object.fromEntries(Object.entries(against).map(([other, paired]) => [other, paired.ndcg_10])),
+      by_kind: [...by_kind],
+    })),
+    ablation: ablation.map(({ without, against }) => ({ without, ndcg_10: against[PARLEY]!.ndcg_10 })),
+    chosen_weights: chosen_weights.map(({ queries, weights }) => ({ queries, weights: { ...weights } })),
+  };
 }
 
 function lineOf({ method, metrics: { ndcg_10, recall_10 } }: MethodReport): string {
