@@ -4,6 +4,7 @@ import { ParleyError } from "../../lib/core/errors.ts";
 import { newTask } from "../../lib/dag/state.ts";
 import type { RunStore } from "../../lib/stores/runs/port.ts";
 import { runOf } from "../fixtures/runs.ts";
+import { until } from "../fixtures/until.ts";
 import { addFailedRun, BROWSER, DAG, pageTest, see, send } from "./pages.ts";
 
 const line = (line: string) => ({ task_id: "first", attempt: 1, at: "2026-05-01T00:00:00.000Z", line });
@@ -23,7 +24,7 @@ interface Event {
 async function follow(
   app: Hono,
   path: string,
-  until: (event: Event) => boolean,
+  isLast: (event: Event) => boolean,
   headers: Record<string, string> = {},
 ): Promise<Event[]> {
   const hangUp = new AbortController();
@@ -38,7 +39,7 @@ async function follow(
     const parts = text.split("\n\n");
     text = parts.pop() ?? "";
     events.push(...parts.map(parse));
-    if (done || events.some(until)) break;
+    if (done || events.some(isLast)) break;
   }
   await reader.cancel();
   hangUp.abort();
@@ -103,8 +104,10 @@ pageTest(
   "streams end when the process stops",
   async ({ app, world }) => {
     await addRun(world.stores.runs, "r1");
-    setTimeout(() => closing.abort(), 50);
-    const events = await follow(app, "/runs/r1/events", () => false);
+    const events = await follow(app, "/runs/r1/events", (event) => {
+      if (idOf(event) === "tasks") closing.abort();
+      return false;
+    });
     assert.ok(events.length >= 4);
   },
   {},
@@ -290,9 +293,10 @@ pageTest("what begins no stream gives its slot back", async ({ app, world, log }
   }
   const hangUp = new AbortController();
   const snapshot = runs.snapshot.bind(runs);
-  runs.snapshot = () => new Promise(() => {});
+  let hanging = 0;
+  runs.snapshot = () => (hanging++, new Promise(() => {}));
   const asked = burst(app, MAX_STREAMS, { signal: hangUp.signal });
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await until(() => Promise.resolve(hanging === MAX_STREAMS));
   assert.equal((await eventsOf(app, "r1")).status, 503);
   hangUp.abort();
   assert.equal(count(await asked, 499), MAX_STREAMS);

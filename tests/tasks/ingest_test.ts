@@ -7,6 +7,7 @@ import { currentDerivation, saveDerivation } from "../../tasks/steps/derivation.
 import { ingest, type IngestOutput } from "../../tasks/steps/ingest.ts";
 import { contextOf, type InputStores, withInputStores } from "../fixtures/context.ts";
 import { event, message } from "../fixtures/rows.ts";
+import { until } from "../fixtures/until.ts";
 import { profile } from "../fixtures/vectors.ts";
 
 const MODEL = { name: "test", revision: "0", dimension: 4, pooling: "mean" } as const;
@@ -313,11 +314,10 @@ Deno.test("ingest() stops at its signal while a pipe has no writer, and a retry 
     await new Deno.Command("mkfifo", { args: [pipe] }).output();
     const controller = new AbortController();
     const first = run(options, { messages: [pipe], events: [other] }, { signal: controller.signal });
-    setTimeout(() => controller.abort(new RangeError("shutdown")), 100);
+    const { log } = first.reported;
+    await until(() => log.some((line) => line.endsWith("is a pipe: it is read once a writer has opened it")));
+    controller.abort(new RangeError("shutdown"));
     await assert.rejects(first.done, /shutdown/);
-    assert.ok(
-      first.reported.log.some((line) => line.endsWith("is a pipe: it is read once a writer has opened it")),
-    );
     const second = run(options, { messages: [pipe], events: [other] }, {
       checkpoint: first.reported.checkpoint as JsonObject,
     });

@@ -157,14 +157,19 @@ Deno.test("executeRun() interrupts at shutdown and continues from there when cla
 Deno.test("executeRun() lets each task continue after a shutdown for the grace of its own, or the executor's", () =>
   withRuns(async (runs) => {
     const stopped: string[] = [];
-    const stops = (id: string) => (c: TaskContext<null>) => untilStopped(c).finally(() => stopped.push(id));
+    const shutdown = new AbortController();
+    let started = 0;
+    const stops = (id: string) => (c: TaskContext<null>) => {
+      if (++started === 3) queueMicrotask(() => shutdown.abort());
+      return untilStopped(c).finally(() => stopped.push(id));
+    };
     const dag = dagOf([
       { id: "default", run: stops("default") },
       { id: "short", run: stops("short"), grace_ms: 100 },
       { id: "none", run: stops("none"), grace_ms: 0 },
     ]);
-    const shutdown = AbortSignal.timeout(50);
-    const { outcome } = await runToEnd({ ...options({ runs, dag }), grace_ms: 300, shutdown });
+    const o = { ...options({ runs, dag }), grace_ms: 300, shutdown: shutdown.signal };
+    const { outcome } = await runToEnd(o);
     assert.equal(outcome, "interrupted");
     assert.deepEqual(stopped, ["none", "short", "default"]);
   }));

@@ -12,6 +12,7 @@ import {
   sleep,
   startAndDie,
   states,
+  until,
   untilStopped,
   withRuns,
   withRunsFile,
@@ -64,7 +65,7 @@ Deno.test("a slot is free again after a cancel", () =>
     const o = options({ runs, dag, pools: { default: 1 } });
     const { run_id } = await createRun({ dag, runs, clock: systemClock, params: {} });
     const first = driveRun(o, run_id);
-    await sleep(30);
+    await until(async () => (await runs.snapshot({ run_id }))?.attempts.length === 1);
     await runs.requestCancel({ run_id });
     assert.equal((await first).outcome, "cancelled");
     const quick = dagOf([{ id: "a", run: ok }]);
