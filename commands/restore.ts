@@ -8,6 +8,7 @@ import { showUrl } from "../lib/core/show_url.ts";
 import { counted } from "../lib/core/text.ts";
 import { applyTombstones, readTombstones } from "../lib/privacy/apply_tombstones.ts";
 import { eraseUsers, pendingErasures } from "../lib/privacy/erase_users.ts";
+import { setPreferences } from "../lib/privacy/preferences.ts";
 import { tombstonedStores, type UserStores } from "../lib/privacy/stores.ts";
 import { removeFile } from "../lib/stores/engines/disk.ts";
 import { fileAt, removeLog } from "../lib/stores/engines/sqlite/file.ts";
@@ -34,7 +35,8 @@ const STAGING = "restore.part";
 
 /**
  * Replaces the embedded stores by those of a backup that `deno task backup` made. Users who were erased since the backup was made are
- * erased in it before it replaces anything, so that no process ever reads their rows. Repeating a restore that was interrupted
+ * erased in it before it replaces anything, so that no process ever reads their rows, and who does not want personalisation now has
+ * that wish in it. Repeating a restore that was interrupted
  * completes it.
  *
  * Returns the exit code: `partial` if some stores are on servers, which their own tools restore. Throws `conflict` while a process
@@ -48,7 +50,11 @@ export async function restore(config: Config, from: string): Promise<number> {
   const staged = stage(config, { source, staging, embedded });
   for (const store of embedded) refuseInUse(config, store);
   const erased = await withStores(config, { create: false }, async (current) => {
-    return await withStores(staged, { create: true }, (restored) => eraseAgain(current, restored));
+    return await withStores(staged, { create: true }, async (restored) => {
+      const users = await eraseAgain(current, restored);
+      await keepWishes(current, restored);
+      return users;
+    });
   });
   replace(config, { staging, embedded });
   console.log(`${embedded.join(", ")} restored from ${source}.`);
@@ -230,6 +236,22 @@ async function keepSecret(
   if (pages.length > 0) return;
   for (const { rows } of await orNone(() => Array.fromAsync(current.analytics.tables.read(read)))) {
     await restored.analytics.tables.restore({ table: SECRETS, rows });
+  }
+}
+
+const OPTED_OUT = "opted_out";
+
+/** Who does not want personalisation now does not want it in the restored stores either, whatever the backup says. */
+async function keepWishes(current: UserStores, restored: UserStores): Promise<void> {
+  const read = () => Array.fromAsync(current.analytics.tables.read({ table: OPTED_OUT, after: null }));
+  for (const { rows } of await orNone(read)) {
+    const user_ids = rows.map(({ user_id }) => String(user_id));
+    const known = new Set(await restored.analytics.optedOut({ user_ids }));
+    for (const user_id of user_ids) {
+      if (known.has(user_id)) continue;
+      const preferences = { personalisation: false };
+      await setPreferences({ stores: restored, user_id, preferences, log: warn });
+    }
   }
 }
 

@@ -5,11 +5,15 @@ import { loadConfig } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { ErasedUsers } from "../lib/privacy/erased_users.ts";
 import { eraseUsers } from "../lib/privacy/erase_users.ts";
+import { setPreferences } from "../lib/privacy/preferences.ts";
 import { readUser } from "../lib/privacy/read_user.ts";
 import { MemoryCache } from "../lib/stores/cache/memory/memory_cache.ts";
 import { copyFolder, digests, type Flow, flowTemplate, runDag, withStores } from "./fixtures/flow.ts";
 import { countTraces, MARKED, plantMarkedUser, tracesToSearch } from "./fixtures/marked_user.ts";
 import { quietly } from "./fixtures/quietly.ts";
+
+/** A user who does not want personalisation since the backup was made. */
+const UNPROFILED = "jonas-ekdahl";
 
 const withMarkedUser = flowTemplate(plantMarkedUser);
 
@@ -30,6 +34,8 @@ function withBackup(
     const traces = await tracesToSearch(flow);
     assert.equal((await quietly(() => backup(flow.config, copy))).value, 0);
     await erase(flow);
+    const preferences = { personalisation: false };
+    await setPreferences({ stores: flow.services, user_id: UNPROFILED, preferences, log: () => {} });
     if (completed) assert.equal((await runDag(flow, "erase", {})).outcome, "success");
     // The stores of this flow stay open: the restore has files of its own.
     const moved = await Deno.makeTempDir();
@@ -60,7 +66,7 @@ async function recordsIn(config: Flow["config"]): Promise<string[]> {
 
 for (const completed of [true, false]) {
   const when = completed ? "" : ", also if the erasure was not completed";
-  Deno.test(`a restored backup has nothing of a user who was erased since, in no byte${when}`, () =>
+  Deno.test(`a restored backup has nothing of a user who was erased since, in no byte, and later wishes${when}`, () =>
     withBackup(async ({ config, copy, traces }) => {
       for (const _ of [1, 2]) {
         const { value: code, said } = await quietly(() => restore(config, copy));
@@ -72,6 +78,11 @@ for (const completed of [true, false]) {
       await withStores(config, async ({ services }) => {
         assert.deepEqual([...await new ErasedUsers(services.analytics).among([MARKED])], [MARKED]);
         assert.ok((await services.documents.counts()).messages > 100);
+        assert.deepEqual(await services.analytics.optedOut({ user_ids: [UNPROFILED, "pip-longstaff"] }), [
+          UNPROFILED,
+        ]);
+        assert.equal(await services.analytics.profileWords({ user_id: UNPROFILED }), null);
+        assert.ok(await services.analytics.profileWords({ user_id: "pip-longstaff" }));
         for (const store of [services.documents, services.graph]) {
           assert.equal((await store.tombstones.page({ after: null, limit: 9 })).length, 1);
         }
