@@ -104,6 +104,29 @@ export function stats(test: Test): void {
     assert.equal((await store.popular({ version: 2, limit: 1 }))[0]?.popularity, 1, "with all of them ahead");
   });
 
+  test("statsWithout() gives what buildStats() builds without these events, and stores nothing", async (store) => {
+    await store.upsertCampaigns({ campaigns: CATALOGUE });
+    const rows = many(300);
+    const of = (some: readonly EngagementEvent[], day: number) =>
+      some.map((row, n) => ({ ...row, event_id: `${day} ${n}`, timestamp: minute(day * 1_440 + n) }));
+    // The newest two days are of the same user, the second newest in part.
+    const own = [...rows.slice(0, 40), ...of(rows.slice(0, 5), 20), ...of(rows.slice(5, 20), 30)];
+    const others = [
+      ...rows.slice(40),
+      ...of(rows.slice(40, 44), 20).map((row) => ({ ...row, event_id: row.event_id + "o" })),
+    ];
+    const ahead = { ...rows[0]!, event_id: "ahead", timestamp: "2106-02-07T06:28:15.000Z" };
+    const options = { half_life_days: 5, latest: minute(100 * 1_440) };
+    await store.upsertEvents({ events: others });
+    await store.buildStats({ version: 1, ...options });
+    const expected = await store.stats({ version: 1, campaign_ids: IDS });
+    assert.deepEqual(await store.statsWithout({ events: [], ...options }), expected);
+    await store.upsertEvents({ events: [...own, ahead] });
+    assert.notDeepEqual(await store.statsWithout({ events: [], ...options }), expected);
+    assert.deepEqual(await store.statsWithout({ events: [...own, ahead], ...options }), expected);
+    assert.deepEqual(await store.stats({ version: 1, campaign_ids: IDS }), expected);
+  });
+
   test("unknownCampaigns() counts events whose campaign is not in the catalogue yet", async (store) => {
     const none = { events: 0, campaigns: 0, examples: [] };
     assert.deepEqual(await store.unknownCampaigns({ limit: 2 }), none);

@@ -67,6 +67,8 @@ export const ANALYTICS_CALLS: Calls<AnalyticsStore> = {
   epochs: (store, options) => store.epochs({ user_id: "a", ...options }),
   buildStats: (store, options) =>
     store.buildStats({ version: 5, half_life_days: 30, latest: LATEST, ...options }),
+  statsWithout: (store, options) =>
+    store.statsWithout({ events: [], half_life_days: 30, latest: LATEST, ...options }),
   saveFile: (store, options) =>
     store.saveFile({ version: 5, name: "f", bytes: new Uint8Array(3), ...options }),
   file: (store, options) => store.file({ version: 5, name: "f", ...options }),

@@ -222,6 +222,13 @@ export interface ReleaseStore {
    * were of that day. Events of users who opted out of personalisation count for nothing.
    */
   buildStats(options: BuildStatsOptions): Promise<{ campaigns: number }>;
+  /**
+   * The stats of all campaigns, in ascending id, as {@link buildStats} would build them if these events had not happened; they are
+   * stored ones, none of a user who opted out. Stores nothing.
+   */
+  statsWithout(
+    options: Omit<BuildStatsOptions, "version"> & { events: readonly EngagementEvent[] },
+  ): Promise<CampaignStats[]>;
   /** Stats under a data version, for these campaigns, in ascending id; zeros for a campaign without events. */
   stats(options: { version: number; campaign_ids: readonly string[] } & Abortable): Promise<CampaignStats[]>;
   /** The most popular campaigns under a data version, best first, ties by id. */

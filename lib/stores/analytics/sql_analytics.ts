@@ -373,6 +373,10 @@ export class SqlAnalytics implements AnalyticsStore {
     return this.releases.buildStats(options);
   }
 
+  statsWithout(options: Parameters<AnalyticsStore["statsWithout"]>[0]): Promise<CampaignStats[]> {
+    return this.releases.statsWithout(options);
+  }
+
   stats(options: { version: number; campaign_ids: readonly string[] } & Abortable): Promise<CampaignStats[]> {
     return this.releases.stats(options);
   }

@@ -2,7 +2,8 @@ import { yieldToEventLoop } from "../../core/abort.ts";
 import { batches, paged } from "../../core/batches.ts";
 import { ParleyError } from "../../core/errors.ts";
 import { compareText } from "../../core/text.ts";
-import type { Abortable, Published } from "../../core/types.ts";
+import { iso } from "../../core/clock.ts";
+import type { Abortable, EngagementEvent, EventType, Published } from "../../core/types.ts";
 import {
   all,
   type Dialect,
@@ -59,6 +60,7 @@ const SOURCE = {
 
 const STATS_OF = `SELECT campaign_id, ${Object.keys(NO_STATS).join(", ")} FROM stats`;
 const NEWEST_DAY = "SELECT substr(max(timestamp), 1, 10) AS day FROM events WHERE timestamp <= $1";
+const EVENTS_OF_DAY = "SELECT count(*) AS events FROM events WHERE timestamp >= $1 AND timestamp <= $2";
 const CAMPAIGN_IDS = "SELECT campaign_id FROM campaigns WHERE campaign_id > $1 ORDER BY campaign_id LIMIT $2";
 const PUBLISHED = "SELECT version, previous, run_id, model, at FROM published";
 const NEXT_SAVE = "SELECT coalesce(max(save), 0) + 1 AS save FROM files WHERE version = $1 AND name = $2";
@@ -92,6 +94,44 @@ function statements({ texts, isIn, insertRows }: Dialect) {
   };
 }
 
+/** Events that are left out of stats, by campaign and day. */
+class DayCounts {
+  private readonly counts = new Map<string, EventType[]>();
+  private readonly timesByDay = new Map<string, string[]>();
+
+  constructor(events: readonly EngagementEvent[]) {
+    for (const { campaign_id, type, timestamp } of events) {
+      const day = timestamp.slice(0, 10);
+      append(this.counts, `${day} ${campaign_id}`, type);
+      append(this.timesByDay, day, timestamp);
+    }
+  }
+
+  /** How many there are on a day, up to a time of it. */
+  eventsOf(day: string, until: string): number {
+    return (this.timesByDay.get(day) ?? []).filter((timestamp) => timestamp <= until).length;
+  }
+
+  subtractFrom(row: CampaignDay): CampaignDay {
+    const types = this.counts.get(`${row.day} ${row.campaign_id}`);
+    if (types === undefined) return row;
+    const others = (count: number, type: EventType) => count - types.filter((one) => one === type).length;
+    return {
+      ...row,
+      impressions: others(row.impressions, "impression"),
+      clicks: others(row.clicks, "click"),
+      conversions: others(row.conversions, "conversion"),
+      dismissals: others(row.dismissals, "dismissal"),
+    };
+  }
+}
+
+function append<Value>(lists: Map<string, Value[]>, key: string, value: Value): void {
+  const list = lists.get(key);
+  if (list === undefined) lists.set(key, [value]);
+  else list.push(value);
+}
+
 /**
  * Data versions in SQL. Files are stored in parts, so that no transaction is long. Each save has a number and writes its first
  * part last: a save is complete once it has a first part, and the newest complete save is the file.
@@ -115,9 +155,16 @@ export class SqlReleases implements ReleaseStore {
     return { campaigns: stats.length };
   }
 
-  private async derive({ half_life_days, latest, signal }: BuildStatsOptions): Promise<CampaignStats[]> {
-    const newest = await this.db.query(() => get<{ day: string | null }>(NEWEST_DAY, latest), { signal });
-    const popularity = new Popularity({ newest: newest?.day ?? null, half_life_days });
+  statsWithout(options: Parameters<ReleaseStore["statsWithout"]>[0]): Promise<CampaignStats[]> {
+    return this.derive(options, new DayCounts(options.events));
+  }
+
+  private async derive(
+    { half_life_days, latest, signal }: Omit<BuildStatsOptions, "version">,
+    without = new DayCounts([]),
+  ): Promise<CampaignStats[]> {
+    const newest = await this.newestDay(latest, without, signal);
+    const popularity = new Popularity({ newest, half_life_days });
     const someOptedOut = await this.db.query(() => get("SELECT 1 AS one FROM opted_out LIMIT 1"), { signal });
     const sql = someOptedOut === null ? this.sql.days : this.sql.daysOfOthers;
     const ids = paged(
@@ -131,9 +178,28 @@ export class SqlReleases implements ReleaseStore {
     );
     for await (const page of batches(ids, PAGE)) {
       const days = () => all<CampaignDay>(sql, storableJson(page.map(({ campaign_id }) => campaign_id)));
-      for (const day of await this.db.read(days, { ...BULK, signal })) popularity.add(day);
+      for (const day of await this.db.read(days, { ...BULK, signal })) {
+        popularity.add(without.subtractFrom(day));
+      }
     }
     return popularity.stats();
+  }
+
+  /** The day of the newest event up to `latest` that is not left out. */
+  private async newestDay(
+    latest: string,
+    without: DayCounts,
+    signal: AbortSignal | undefined,
+  ): Promise<string | null> {
+    for (let until = latest;;) {
+      const newest = () => get<{ day: string | null }>(NEWEST_DAY, until);
+      const day = (await this.db.query(newest, { signal }))?.day ?? null;
+      const left_out = day === null ? 0 : without.eventsOf(day, until);
+      if (day === null || left_out === 0) return day;
+      const count = () => get<{ events: number }>(EVENTS_OF_DAY, day, until);
+      if ((await this.db.query(count, { signal }))!.events > left_out) return day;
+      until = iso(Date.parse(day) - 1);
+    }
   }
 
   /** One row for each distinct id. */
