@@ -1,3 +1,4 @@
+import type { GroupWeights } from "../lib/evaluate/choose_weights.ts";
 import type { EvaluationReport } from "../lib/evaluate/evaluate.ts";
 import type { Interval } from "../lib/evaluate/bootstrap_mean.ts";
 import { PARLEY } from "../lib/evaluate/rank_fold.ts";
@@ -7,20 +8,17 @@ import { table } from "./table.ts";
 
 /** The report as tables: all methods, what Parley is worth against others, by kind of user, without each source, and its weights. */
 export function evaluationTables(report: EvaluationReport): string {
-  const { split, folds, queries, methods, ablation, chosen_weights } = report;
+  const { split, folds, queries, methods, ablation, chosen_weights, learnt_weights } = report;
   const parley = methods.find(({ method }) => method === PARLEY)!;
-  const chosen = chosen_weights.map(({ queries, weights }, i) => [
-    String(i + 1),
-    String(queries),
-    ...SOURCES.map((source) => formatScore(weights[source])),
-  ]);
   return [
     `${queries} queries by the split ${split}${folds > 1 ? `, ${folds} folds` : ""}`,
     ...table(HEAD, methods.map(rowOf), 1),
     "",
     ...table(
       ["paired difference", "NDCG@10", "R@10"],
-      Object.keys(parley.against).map((other) => [`${PARLEY} − ${other}`, ...difference(parley, other)]),
+      methods.filter(({ method }) => method.startsWith(PARLEY)).flatMap((one) =>
+        Object.keys(one.against).map((other) => [`${one.method} − ${other}`, ...difference(one, other)])
+      ),
       1,
     ),
     "",
@@ -40,8 +38,20 @@ export function evaluationTables(report: EvaluationReport): string {
       ]),
       1,
     ),
-    ...chosen.length === 0 ? [] : ["", ...table(["weights chosen for", "queries", ...SOURCES], chosen, 1)],
+    ...weightsTable("weights chosen for", chosen_weights),
+    ...weightsTable("weights learnt for", learnt_weights),
   ].join("\n");
+}
+
+/** The weights of each group of users; nothing without groups. */
+function weightsTable(title: string, groups: readonly GroupWeights[]): string[] {
+  if (groups.length === 0) return [];
+  const rows = groups.map(({ queries, weights }, i) => [
+    String(i + 1),
+    String(queries),
+    ...SOURCES.map((source) => formatScore(weights[source])),
+  ]);
+  return ["", ...table([title, "queries", ...SOURCES], rows, 1)];
 }
 
 const HEAD = ["method", "NDCG@10", "95 %", "NDCG@5", "NDCG@25", "P@10", "R@10", "MRR@25", "coverage"];

@@ -49,6 +49,8 @@ Deno.test("evaluate gives Parley and the baselines the same queries, and leaves 
     "item-kNN",
     "parley",
     "parley, weights chosen",
+    "parley, weights fixed",
+    "parley, weights learnt",
     "popularity",
     "tf-idf conversation-kNN",
     "user-kNN",
@@ -64,7 +66,11 @@ Deno.test("evaluate gives Parley and the baselines the same queries, and leaves 
     }
   }
   const parley = first.methods.find(({ method }) => method === "parley")!;
-  assert.deepEqual(Object.keys(parley.against), ["popularity", "tf-idf conversation-kNN"]);
+  assert.deepEqual(Object.keys(parley.against), [
+    "popularity",
+    "tf-idf conversation-kNN",
+    "parley, weights fixed",
+  ]);
   assert.ok(
     parley.against["popularity"]!.ndcg_10.low > 0,
     "the sample's users get better answers than popular ones",
@@ -74,10 +80,9 @@ Deno.test("evaluate gives Parley and the baselines the same queries, and leaves 
     intent.against["parley"]!.ndcg_10.high < 0,
     "the sample's intents are what its answers live on",
   );
-  assert.deepEqual(
-    first.chosen_weights.map(({ queries }) => queries).reduce((a, b) => a + b),
-    first.queries,
-  );
+  for (const groups of [first.chosen_weights, first.learnt_weights]) {
+    assert.deepEqual(groups.map(({ queries }) => queries).reduce((a, b) => a + b), first.queries);
+  }
 });
 
 Deno.test("evaluate says what is wrong: no events, an unknown split, one fold, nothing to find", () =>

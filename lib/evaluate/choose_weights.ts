@@ -3,6 +3,7 @@ import { round } from "../core/round.ts";
 import type { Abortable } from "../core/types.ts";
 import { type Source, SOURCES, type Sources } from "../recommend/answer.ts";
 import { WEIGHTS } from "../recommend/score.ts";
+import { fitWeights, listOf } from "./fit_weights.ts";
 import { scoreRanking } from "./metrics.ts";
 import { seededRandom, shuffle } from "./random.ts";
 import { type CandidateSet, rankBy } from "./rescore.ts";
@@ -31,35 +32,58 @@ interface ChosenWeights {
   readonly weightsOf: readonly Sources[];
 }
 
+interface ChooseOptions extends Abortable {
+  /** Of users. */
+  readonly groups: number;
+  readonly seed: number;
+  readonly onProgress?: (done: number) => void;
+}
+
 /**
  * Nested cross-validation of the weights: users are divided into `groups`, and for the queries of each the weights are those by which
  * NDCG@10 is best on the queries of the others, by coordinate search from {@link WEIGHTS}.
  */
 export async function chooseWeights(
   cases: readonly EvaluatedQuery[],
-  { groups, seed, signal, onProgress = () => {} }:
-    & { groups: number; seed: number; onProgress?: (done: number) => void }
-    & Abortable,
+  options: ChooseOptions,
+): Promise<ChosenWeights> {
+  const scores = new Map<string, Promise<Float32Array>>();
+  const scoresBy = (weights: Sources) => {
+    const key = JSON.stringify(weights);
+    const cached = scores.get(key) ?? ndcgOf(cases, weights, options);
+    scores.set(key, cached);
+    return cached;
+  };
+  return await forEachGroup(cases, options, (others) =>
+    search(async (weights) => {
+      const ndcg = await scoresBy(weights);
+      return others.reduce((sum, i) => sum + ndcg[i]!, 0);
+    }));
+}
+
+/** The same with weights that the nightly run would learn from the queries of the others: see {@link fitWeights}. */
+export async function learnWeights(
+  cases: readonly EvaluatedQuery[],
+  options: ChooseOptions,
+): Promise<ChosenWeights> {
+  const lists = cases.map(({ query, weighable }) =>
+    listOf(weighable, (campaign_id) => query.relevant.has(campaign_id) ? 1 / query.relevant.size : 0)
+  );
+  return await forEachGroup(cases, options, (others) => fitWeights(others.map((i) => lists[i]!), options));
+}
+
+async function forEachGroup(
+  cases: readonly EvaluatedQuery[],
+  { groups, seed, onProgress = () => {} }: ChooseOptions,
+  choose: (others: readonly number[]) => Promise<Sources>,
 ): Promise<ChosenWeights> {
   const people = shuffle([...new Set(cases.map(({ query }) => query.person))].sort(), seededRandom(seed));
   const count = Math.min(groups, people.length);
   const groupOf = new Map(people.map((person, i) => [person, i % count]));
-  const scores = new Map<string, Promise<Float32Array>>();
-  const scoresBy = (weights: Sources) => {
-    const key = JSON.stringify(weights);
-    const cached = scores.get(key) ?? ndcgOf(cases, weights, { signal });
-    scores.set(key, cached);
-    return cached;
-  };
   const chosen: GroupWeights[] = [];
   for (let group = 0; group < count; group++) {
-    const trainingCases = [...cases.keys()].filter((i) => groupOf.get(cases[i]!.query.person) !== group);
-    const value = async (weights: Sources) => {
-      const ndcg = await scoresBy(weights);
-      return trainingCases.reduce((sum, i) => sum + ndcg[i]!, 0);
-    };
-    const weights = normalize(await search(value));
-    chosen.push({ queries: cases.length - trainingCases.length, weights });
+    const others = [...cases.keys()].filter((i) => groupOf.get(cases[i]!.query.person) !== group);
+    chosen.push({ queries: cases.length - others.length, weights: normalize(await choose(others)) });
     onProgress(group + 1);
   }
   return { groups: chosen, weightsOf: cases.map(({ query }) => chosen[groupOf.get(query.person)!]!.weights) };

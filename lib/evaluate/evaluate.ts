@@ -1,9 +1,10 @@
 import { ParleyError } from "../core/errors.ts";
 import type { Abortable } from "../core/types.ts";
 import { type Source, SOURCES } from "../recommend/answer.ts";
+import { WEIGHTS } from "../recommend/score.ts";
 import { CampaignNames } from "../recommend/mentions.ts";
 import { baselinesFor } from "./baselines.ts";
-import { chooseWeights, type EvaluatedQuery, type GroupWeights } from "./choose_weights.ts";
+import { chooseWeights, type EvaluatedQuery, type GroupWeights, learnWeights } from "./choose_weights.ts";
 import { DEPTH } from "./metrics.ts";
 import { PARLEY, rankFold, withoutName } from "./rank_fold.ts";
 import { Evaluation, type MethodReport } from "./report.ts";
@@ -28,8 +29,9 @@ export interface EvaluationReport extends Pick<EvaluationOptions, "split" | "see
   readonly methods: readonly MethodReport[];
   /** Parley's answers without one source each, whose weight the others share. */
   readonly ablation: readonly (MethodReport & { readonly without: Source })[];
-  /** The weights chosen for each group of users; empty if none were chosen. They add up to 1. */
+  /** The weights chosen for each group of users, and those learnt; empty if none were chosen. They add up to 1. */
   readonly chosen_weights: readonly GroupWeights[];
+  readonly learnt_weights: readonly GroupWeights[];
 }
 
 /** Progress of an evaluation: the fold, if any, the step, and how much of the step is done. */
@@ -52,8 +54,11 @@ export interface EvaluateOptions extends Abortable {
 
 /** The name of Parley's answers by weights that were chosen on other users' queries. */
 const CHOSEN_WEIGHTS = `${PARLEY}, weights chosen`;
+/** The same by weights that were learnt from them, and by the fixed ones. */
+const LEARNT_WEIGHTS = `${PARLEY}, weights learnt`;
+const FIXED_WEIGHTS = `${PARLEY}, weights fixed`;
 /** Methods that every other one is compared with, query by query. */
-const REFERENCES = ["popularity", "tf-idf conversation-kNN", PARLEY];
+const REFERENCES = ["popularity", "tf-idf conversation-kNN", PARLEY, FIXED_WEIGHTS];
 
 /**
  * Measures answers on rows that they were not computed from, next to baselines. Holds all rows, ten numbers for each query and
@@ -90,15 +95,18 @@ export async function evaluateSplit(
       `there is nothing to find by --split ${split}: try another split or more data`,
     );
   }
-  const at = { fold: null, folds, step: "choosing weights", total: options.folds };
-  const chosen = await chooseWeights(cases, {
+  const nested = (step: string) => ({
     groups: options.folds,
     seed,
     signal,
-    onProgress: (done) => onProgress({ ...at, done }),
+    onProgress: (done: number) => onProgress({ fold: null, folds, step, total: options.folds, done }),
   });
+  const chosen = await chooseWeights(cases, nested("choosing weights"));
+  const learnt = await learnWeights(cases, nested("learning weights"));
   for (const [i, { query, weighable }] of cases.entries()) {
+    evaluation.add(FIXED_WEIGHTS, query, rankBy(weighable, WEIGHTS, DEPTH));
     evaluation.add(CHOSEN_WEIGHTS, query, rankBy(weighable, chosen.weightsOf[i]!, DEPTH));
+    evaluation.add(LEARNT_WEIGHTS, query, rankBy(weighable, learnt.weightsOf[i]!, DEPTH));
   }
   const reports = new Map(evaluation.report(REFERENCES).map((report) => [report.method, report]));
   const ablation = SOURCES.map((without) => ({ without, ...reports.get(withoutName(without))! }));
@@ -111,6 +119,7 @@ export async function evaluateSplit(
     methods: [...reports.values()],
     ablation,
     chosen_weights: chosen.groups,
+    learnt_weights: learnt.groups,
   };
 }
 

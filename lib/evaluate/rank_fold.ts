@@ -65,7 +65,7 @@ async function rankByParley(
     );
     const weighable = candidatesOf(provenance!, catalogue, systemClock.now());
     for (const source of SOURCES) {
-      onRanking(withoutName(source), query, rankBy(weighable, without(source), DEPTH));
+      onRanking(withoutName(source), query, rankBy(weighable, without(source, provenance!.weights), DEPTH));
     }
     onCandidates?.(query, weighable);
     onProgress(PARLEY, i + 1, queries.length);

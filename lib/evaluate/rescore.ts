@@ -14,10 +14,10 @@ const SCALE = 10_000;
 
 /** The campaigns of a fold. */
 export interface FoldCatalogue {
-  readonly campaigns: ReadonlyMap<string, Campaign>;
+  readonly campaigns: Pick<ReadonlyMap<string, Campaign>, "get">;
   /** All campaigns with stats, the most popular first. */
   readonly popular: readonly CampaignStats[];
-  readonly stats: ReadonlyMap<string, CampaignStats>;
+  readonly stats: Pick<ReadonlyMap<string, CampaignStats>, "get">;
 }
 
 /** A campaign with its value of each source, and its negative evidence. */
@@ -62,20 +62,25 @@ function bestCandidates({ present, candidates }: CandidateSet, weights: Sources)
   return scored.sort(byScore).slice(0, MAX_ROWS);
 }
 
-/** {@link WEIGHTS} without one source. */
-export function without(source: Source): Sources {
-  return { ...WEIGHTS, [source]: 0 };
+/** These weights without one source. */
+export function without(source: Source, weights: Sources): Sources {
+  return { ...weights, [source]: 0 };
 }
 
 /** The candidates that are among the best by the default weights, or without any one source: a few hundred in 4 KB. */
 export function pack(weighable: CandidateSet): CandidateSet {
   const candidates = new Map<string, Candidate>();
-  for (const weights of [WEIGHTS, ...SOURCES.map(without)]) {
+  for (const weights of [WEIGHTS, ...SOURCES.map((source) => without(source, WEIGHTS))]) {
     for (const candidate of bestCandidates(weighable, weights)) {
       candidates.set(candidate.campaign.campaign_id, candidate);
     }
   }
-  return { present: weighable.present, candidates: new PackedCandidates([...candidates.values()]) };
+  return packAll({ present: weighable.present, candidates: candidates.values() });
+}
+
+/** All candidates, 16 bytes each. */
+export function packAll({ present, candidates }: CandidateSet): CandidateSet {
+  return { present, candidates: new PackedCandidates([...candidates]) };
 }
 
 class PackedCandidates implements Iterable<Candidate> {

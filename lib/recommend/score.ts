@@ -86,9 +86,14 @@ export function featureScores(
 export function scoreOf(sources: Sources, weights: Sources, { fatigue }: Pick<Features, "fatigue">): number {
   let log = 0;
   for (const source of SOURCES) {
-    if (weights[source] > 0) log += weights[source] * Math.log((sources[source] + EPSILON) / (1 + EPSILON));
+    if (weights[source] > 0) log += weights[source] * logValue(sources[source]);
   }
   return Math.exp(log) * (1 - fatigue);
+}
+
+/** What a source with this value adds to the logarithm of a score by each unit of its weight: 0 or less. */
+export function logValue(value: number): number {
+  return Math.log((value + EPSILON) / (1 + EPSILON));
 }
 
 /** How much a source adds to the logarithm of the score, compared with a value of 0: 0 or more. */
