@@ -61,6 +61,7 @@ export const FIELDS = Object.freeze({
   postings: ["word", "conversation_id", "weight"],
   words: ["user_id", "conversation_id", "words", "named", "named_shown"],
   item_weights: ["campaign_id", "other_id", "weight"],
+  ranker: ["source", "weight"],
   stats: ["campaign_id", "impressions", "clicks", "conversions", "dismissals", "popularity"],
   published: ["version", "previous", "run_id", "model", "at"],
 });

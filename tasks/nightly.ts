@@ -12,6 +12,7 @@ import { documents } from "./steps/documents.ts";
 import { embed, type EmbedOutput } from "./steps/embed.ts";
 import { graph, type GraphOutput } from "./steps/graph.ts";
 import { ingest, type IngestOutput } from "./steps/ingest.ts";
+import { learn, type LearnOutput } from "./steps/learn/learn.ts";
 import { publish } from "./steps/publish.ts";
 import { validate, type ValidateOutput } from "./steps/validate.ts";
 import { openStore } from "./steps/vector_store.ts";
@@ -28,6 +29,8 @@ const parts = (context: StepContext) => context.output<EmbedOutput>("embed");
 const store = (context: StepContext) => openStore(context, parts(context).model);
 const users = (context: StepContext) => context.output<GraphOutput>("graph").touched;
 const version = (context: StepContext) => context.output<DeriveOutput>("derive").version;
+/** None if the task failed, which its run shows. */
+const learnFindings = (context: StepContext) => context.output<LearnOutput | null>("learn")?.findings ?? [];
 
 /** Conversations in, answers out: reads the sources, writes every store, and publishes a new data version. */
 export function nightly(settings: NightlySettings) {
@@ -80,11 +83,26 @@ export function nightly(settings: NightlySettings) {
       },
       {
         id: "derive",
-        doc: "weights, popularity",
+        doc: "item weights, popularity",
         needs: ["conversations"],
         ...step(derive, store, () => ({ readsSources: true })),
       },
-      { id: "check", role: "check", doc: "gates the version", needs: ["derive"], ...step(check, store) },
+      {
+        id: "learn",
+        doc: "weights of sources",
+        needs: ["derive"],
+        // The version has the weights of the one before: data are published without new ones too.
+        allow_failure: true,
+        ...step(learn, store, version),
+      },
+      {
+        id: "check",
+        role: "check",
+        doc: "gates the version",
+        needs: ["derive", "learn"],
+        trigger: "all_done_min_one_success",
+        ...step(check, store, learnFindings),
+      },
       {
         id: "publish",
         doc: "flips the version",

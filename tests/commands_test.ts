@@ -200,7 +200,7 @@ Deno.test("runs can be listed, looked at, retried, pruned, and a single task run
     const ran = await json("--messages", `${folder}/messages.ndjson`);
     assert.deepEqual((await json("runs")).runs.map(({ run_id }: { run_id: string }) => run_id), [ran.run_id]);
     assert.match((await pipeline("runs")).stdout, /^run +dag +state .*\n\S+ +nightly +success +manual /);
-    assert.equal((await json("status", ran.run_id)).stages.length, 12);
+    assert.equal((await json("status", ran.run_id)).stages.length, 13);
     const logged = (await pipeline("logs", ran.run_id, "--json")).stdout.trim().split("\n").map((line) =>
       JSON.parse(line)
     );
@@ -213,7 +213,7 @@ Deno.test("runs can be listed, looked at, retried, pruned, and a single task run
     const retried = await json("retry", ran.run_id, "--task", "derive", "--downstream");
     assert.equal(
       retried.stages.map(({ attempts }: { attempts: number }) => attempts).join(),
-      "1,1,1,1,1,1,1,1,1,2,2,2",
+      "1,1,1,1,1,1,1,1,1,2,2,2,2",
     );
     await json("pause", "nightly");
     assert.equal((await json("list")).dags[0].paused, true);

@@ -26,6 +26,7 @@ const STAGES = [
   "graph",
   "conversations",
   "derive",
+  "learn",
   "check",
   "publish",
 ];

@@ -7,8 +7,8 @@ import { decodeVersionFile, encodeVersionFile, magicOf, type VersionFileFormat }
 export interface Ranker {
   /** As `WEIGHTS`, which count if a version has none: 0 or more, popularity above 0; only their ratios matter. */
   readonly weights: Sources;
-  /** The data version that they were learnt for, which may be an earlier one. */
-  readonly learnt_for: number;
+  /** The data version that they were learnt for, which may be an earlier one; null for the fixed ones. */
+  readonly learnt_for: number | null;
 }
 
 /** The name of their file in a data version. They are fitted over users and hold no data of a single one. */
@@ -23,7 +23,7 @@ const RANKER = z.strictObject({
       SOURCES.map((source) => [source, source === "popularity" ? z.number().positive() : WEIGHT]),
     ) as Record<Source, typeof WEIGHT>,
   ),
-  learnt_for: z.int().min(1),
+  learnt_for: z.int().min(1).nullable(),
 });
 
 export function encodeRanker(ranker: Ranker): Uint8Array {

@@ -7,8 +7,8 @@ import { type LearntData, NOTHING_LEARNT, type VersionData } from "./version_dat
 export async function readVersion(
   { trace, version_data, catalogue, published }: {
     readonly trace: RequestTrace;
-    readonly version_data: VersionData;
-    readonly catalogue: CatalogueReader;
+    readonly version_data: Pick<VersionData, "get">;
+    readonly catalogue: Pick<CatalogueReader, "epoch" | "newCampaigns">;
     readonly published: Pick<Published, "version" | "model">;
   },
 ): Promise<{ readonly learnt: LearntData; readonly newCampaigns: NewCampaigns }> {

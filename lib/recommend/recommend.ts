@@ -45,9 +45,9 @@ export interface RecommendOptions extends PageOptions {
   /** What the pages before showed. */
   readonly shown: ShownCampaigns | null;
   readonly stores: AnswerStores;
-  readonly popular: PopularReader;
-  readonly version_data: VersionData;
-  readonly catalogue: CatalogueReader;
+  readonly popular: Pick<PopularReader, "top">;
+  readonly version_data: Pick<VersionData, "get">;
+  readonly catalogue: Pick<CatalogueReader, "epoch" | "newCampaigns">;
   readonly clock: Clock;
   /** The published data version, and the model that its vectors are of. */
   readonly published: Pick<Published, "version" | "model">;

@@ -3,7 +3,7 @@ import { decodeVersionFile, encodeVersionFile, magicOf, type VersionFileFormat }
 import type { Postings } from "./wording.ts";
 
 /** The content of the file: postings, and what became of campaigns that users named. */
-interface WordingContent extends Postings {
+export interface WordingContent extends Postings {
   /** Whether campaigns that a user names are known to them, and so not worth showing; else they ask for them. */
   readonly named_are_known: boolean;
 }

@@ -1,6 +1,6 @@
 import type { z } from "../../deps.ts";
 import { Fail } from "../../lib/dag/types.ts";
-import { bySeverity } from "../../lib/monitoring/anomaly.ts";
+import { type Anomaly, bySeverity } from "../../lib/monitoring/anomaly.ts";
 import type { CHECK_OUTPUT } from "../../lib/monitoring/task_outputs.ts";
 import { checkBeforePublish } from "../../lib/data_checks/publish_gate.ts";
 import type { StoreSnapshot } from "../../lib/data_checks/store_snapshot.ts";
@@ -13,9 +13,13 @@ export type CheckOutput = z.infer<typeof CHECK_OUTPUT>;
 
 /**
  * Looks at the data before it is published. A critical finding fails the run, and the old version stays. Either way the
- * findings are left as the output, with a survey of the stores that the next check compares with.
+ * findings are left as the output, with those of earlier tasks of the run and a survey of the stores that the next check compares with.
  */
-export async function check(context: StepContext, vectors: VectorStore): Promise<CheckOutput> {
+export async function check(
+  context: StepContext,
+  vectors: VectorStore,
+  ofEarlierTasks: readonly Anomaly[] = [],
+): Promise<CheckOutput> {
   const { documents, analytics, graph, runs, clock } = context.services;
   const { task_id, run: { dag_id, run_id, params }, signal } = context;
   const stores = { documents, analytics, vectors, graph };
@@ -30,7 +34,7 @@ export async function check(context: StepContext, vectors: VectorStore): Promise
     signal,
   });
   const left = await findLeftCampaigns(context.services, { signal });
-  const findings = left === null ? found : [...found, left].sort(bySeverity);
+  const findings = [...found, ...left === null ? [] : [left], ...ofEarlierTasks].sort(bySeverity);
   for (const { severity, code, text } of findings) context.log(`${severity} ${code}: ${text}`);
   context.rows({ in: 0, out: findings.length });
   recordReads(context, vectors, survey);

@@ -3,7 +3,7 @@ import { decodeRanker, encodeRanker, type Ranker, RANKER_FILE } from "../../lib/
 import type { ReleaseStore } from "../../lib/stores/analytics/port.ts";
 
 /** The weights of the published version; null if it has none, or they cannot be used. */
-async function publishedRanker(
+export async function publishedRanker(
   analytics: Pick<ReleaseStore, "file" | "published">,
   { signal }: Abortable = {},
 ): Promise<Ranker | null> {

@@ -1,12 +1,13 @@
 import { paged } from "../../lib/core/batches.ts";
 import type { Abortable } from "../../lib/core/types.ts";
 import { learnPostings } from "../../lib/recommend/wording.ts";
-import { encodeWording } from "../../lib/recommend/wording_file.ts";
+import { encodeWording, type WordingContent } from "../../lib/recommend/wording_file.ts";
 import {
   type AnalyticsStore,
   type ConversationWords,
   WORDING_FILE,
 } from "../../lib/stores/analytics/port.ts";
+import { NO_USERS } from "./item_weights.ts";
 
 export interface SavedWording {
   readonly conversations: number;
@@ -26,25 +27,38 @@ export async function saveWording(
   analytics: AnalyticsStore,
   { version, signal }: { version: number } & Abortable,
 ): Promise<SavedWording> {
+  const content = await learnWording(analytics, { signal });
+  const bytes = encodeWording(content);
+  await analytics.saveFile({ version, name: WORDING_FILE, bytes, signal });
+  const { conversation_ids, weights } = content;
+  return { conversations: conversation_ids.length, rows: weights.length, bytes: bytes.length };
+}
+
+/** Postings of the conversations of all users but these, and what these users name. */
+export async function learnWording(
+  analytics: Pick<AnalyticsStore, "conversationWords">,
+  { without = NO_USERS, signal }: { without?: ReadonlySet<string> } & Abortable,
+): Promise<WordingContent> {
   let [named, shown] = [0, 0];
   const page = (after: string | null, limit: number) => analytics.conversationWords({ after, limit, signal });
   const rows = paged(PAGE, ({ conversation_id }: ConversationWords) => conversation_id, page);
   const postings = await learnPostings(
-    counted(rows, (row) => {
+    others(rows, without, (row) => {
       named += row.named;
       shown += row.named_shown;
     }),
     { signal },
   );
-  const named_are_known = named >= MIN_NAMED && shown < MIN_SHOWN_SHARE * named;
-  const bytes = encodeWording({ ...postings, named_are_known });
-  await analytics.saveFile({ version, name: WORDING_FILE, bytes, signal });
-  const { conversation_ids, weights } = postings;
-  return { conversations: conversation_ids.length, rows: weights.length, bytes: bytes.length };
+  return { ...postings, named_are_known: named >= MIN_NAMED && shown < MIN_SHOWN_SHARE * named };
 }
 
-async function* counted<Row>(rows: AsyncIterable<Row>, count: (row: Row) => void): AsyncGenerator<Row> {
+async function* others(
+  rows: AsyncIterable<ConversationWords>,
+  without: ReadonlySet<string>,
+  count: (row: ConversationWords) => void,
+): AsyncGenerator<ConversationWords> {
   for await (const row of rows) {
+    if (without.has(row.user_id)) continue;
     count(row);
     yield row;
   }

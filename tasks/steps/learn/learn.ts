@@ -1,0 +1,173 @@
+import { paged } from "../../../lib/core/batches.ts";
+import { iso } from "../../../lib/core/clock.ts";
+import type { Abortable, Campaign } from "../../../lib/core/types.ts";
+import { SOURCES, type Sources } from "../../../lib/recommend/answer.ts";
+import {
+  chooseRanker,
+  type ChosenRanker,
+  type LearningQuery,
+  MIN_HELD_OUT,
+} from "../../../lib/learn/choose_ranker.ts";
+import type { Anomaly } from "../../../lib/monitoring/anomaly.ts";
+import { CampaignNames } from "../../../lib/recommend/mentions.ts";
+import { encodeRanker, RANKER_FILE } from "../../../lib/recommend/ranker_file.ts";
+import { WEIGHTS } from "../../../lib/recommend/score.ts";
+import type { AnalyticsStore } from "../../../lib/stores/analytics/port.ts";
+import type { VectorStore } from "../../../lib/stores/vectors/port.ts";
+import { FIELDS } from "../../datasets.ts";
+import type { StepContext } from "../../step.ts";
+import { publishedRanker } from "../ranker.ts";
+import { refuseOtherModel } from "../vector_store.ts";
+import { readMoments, readQueries, type SampledPart } from "./read_queries.ts";
+import { sampleUsers } from "./sample_users.ts";
+
+export interface LearnOutput extends Omit<ChosenRanker, "propensities"> {
+  /** By place, how often it is looked at compared with the first. */
+  readonly propensities: readonly number[];
+  /** For the check of the version. */
+  readonly findings: readonly Anomaly[];
+}
+
+/** After so many moments no more users are read: each part of them takes a build. */
+const MAX_QUERIES = 1_500;
+/** Texts that one run embeds to learn: half a minute of a core with the bundled model. */
+const MAX_TEXTS = 2_000;
+/** Campaigns read at a time. */
+const PAGE = 1_000;
+
+/**
+ * Learns the weights of sources for a version that is not published yet from what users chose, and saves those that count as its file:
+ * the learnt ones, or if these are not proved to be as good on other users, those of the published version. Repeating it gives the same.
+ */
+export async function learn(context: StepContext, store: VectorStore, version: number): Promise<LearnOutput> {
+  const { services, signal } = context;
+  const { analytics } = services;
+  const published = await publishedRanker(analytics, { signal });
+  const before = published?.weights ?? WEIGHTS;
+  const queries = await collectQueries(context, store, version);
+  const chosen = await chooseRanker(queries, { before, signal });
+  const learnt_for = { adopted: version, held_back: published?.learnt_for ?? null, too_few: null };
+  const bytes = encodeRanker({ weights: chosen.weights, learnt_for: learnt_for[chosen.outcome] });
+  await analytics.saveFile({ version, name: RANKER_FILE, bytes, signal });
+  report(context, version, chosen);
+  const finding = heldBack(context, chosen);
+  return { ...chosen, findings: finding === null ? [] : [finding] };
+}
+
+/** The queries of as many parts of the sampled users as give enough of them; none if fewer are held out than are needed. */
+async function collectQueries(
+  context: StepContext,
+  store: VectorStore,
+  version: number,
+): Promise<LearningQuery[]> {
+  const { services, signal } = context;
+  const parts: SampledPart[] = [];
+  let [count, held_out] = [0, 0];
+  for (const users of await sampleUsers(services.analytics, { signal })) {
+    const part = await readMoments(services, users, { limit: MAX_QUERIES - count, signal });
+    parts.push(part);
+    count += part.moments.length;
+    held_out += part.moments.filter(({ is_held_out }) => is_held_out).length;
+    if (count >= MAX_QUERIES) break;
+  }
+  if (held_out < MIN_HELD_OUT) {
+    context.log(`users have chosen something at ${count} moments, of which ${held_out} are held out`);
+    return [];
+  }
+  const embedder = await services.embedder();
+  refuseOtherModel(embedder.model, store.model);
+  const { names, campaigns } = await readCatalogue(services.analytics, { signal });
+  const budget = { texts: MAX_TEXTS };
+  const queries: LearningQuery[] = [];
+  for (const part of parts) {
+    const options = { services, store, embedder, version, names, campaigns, budget, signal };
+    queries.push(...await readQueries(options, part));
+    context.progress({ done: queries.length, total: count });
+  }
+  return queries;
+}
+
+/** All campaigns by id, without what no answer is scored by, and their names. One that has ended was active once: its dates say when. */
+async function readCatalogue(analytics: Pick<AnalyticsStore, "campaignPage">, { signal }: Abortable) {
+  const names = new CampaignNames([]);
+  const campaigns = new Map<string, Campaign>();
+  const page = (after: string | null, limit: number) => analytics.campaignPage({ after, limit, signal });
+  for await (const campaign of paged(PAGE, ({ campaign_id }) => campaign_id, page)) {
+    names.add(campaign);
+    const { campaign_id } = campaign;
+    campaigns.set(campaign_id, {
+      ...campaign,
+      description: null,
+      aliases: [],
+      tags: [],
+      metadata: null,
+      status: "active",
+    });
+  }
+  return { names, campaigns };
+}
+
+function report(context: StepContext, version: number, chosen: ChosenRanker): void {
+  const { services } = context;
+  const { outcome, queries, weights, learnt } = chosen;
+  const { training, held_out } = queries;
+  context.rows({ in: training + held_out, out: outcome === "adopted" ? 1 : 0 });
+  if (learnt === null) {
+    context.log(
+      `${queriesText(held_out)} to compare weights on, ${MIN_HELD_OUT} are needed: the fixed weights count`,
+    );
+  } else {
+    context.log(`learnt from ${queriesText(training)}: ${weightsText(learnt)}`);
+    context.log(
+      `${differenceText(chosen)}: ${outcome === "adopted" ? "they are taken" : "the ones before stay"}`,
+    );
+  }
+  context.reads(services.dataset("analytics", "events"));
+  context.reads(services.dataset("documents", "messages"));
+  context.writes({
+    ...services.dataset("analytics", "ranker"),
+    rows: SOURCES.length,
+    version: String(version),
+    fields: FIELDS.ranker,
+    quality: { training, held_out, popularity: weights.popularity },
+  });
+}
+
+function queriesText(count: number): string {
+  return `${count.toLocaleString("en")} ${count === 1 ? "query" : "queries"}`;
+}
+
+function weightsText(weights: Sources): string {
+  const total = SOURCES.reduce((sum, source) => sum + weights[source], 0);
+  return SOURCES.map((source) => `${source} ${(weights[source] / total).toFixed(3)}`).join(", ");
+}
+
+function differenceText({ difference, queries }: ChosenRanker): string {
+  const signed = (value: number) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(4)}`;
+  const { mean, low, high } = difference!;
+  return `on ${queriesText(queries.held_out)} of other users NDCG@10 changes by ${signed(mean)} (${
+    signed(low)
+  } to ${signed(high)})`;
+}
+
+/** Null if the learnt weights are taken. A warning if they are worse; a difference that may be chance needs no action. */
+function heldBack(
+  { run, task_id, services: { clock } }: StepContext,
+  chosen: ChosenRanker,
+): Anomaly | null {
+  const { outcome, difference } = chosen;
+  if (outcome !== "held_back" || difference === null) return null;
+  return {
+    code: "weights_held_back",
+    severity: difference.high < 0 ? "warning" : "info",
+    subject: { kind: "task", dag_id: run.dag_id, task_id },
+    figure: difference.low,
+    expected: 0,
+    unit: "share",
+    since: iso(clock.now()),
+    run_id: run.run_id,
+    text: `the weights learnt in this run are held back: ${
+      differenceText(chosen)
+    }; the version keeps the weights from before`,
+  };
+}

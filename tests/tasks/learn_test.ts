@@ -1,0 +1,211 @@
+import assert from "node:assert/strict";
+import { DAY_MS } from "../../lib/core/clock.ts";
+import type { EngagementEvent, Message } from "../../lib/core/types.ts";
+import { CampaignNames } from "../../lib/recommend/mentions.ts";
+import type { LearningQuery } from "../../lib/learn/choose_ranker.ts";
+import { decodeRanker, encodeRanker, RANKER_FILE } from "../../lib/recommend/ranker_file.ts";
+import { WEIGHTS } from "../../lib/recommend/score.ts";
+import type { VersionFile } from "../../lib/stores/analytics/port.ts";
+import type { CheckOutput } from "../../tasks/steps/check.ts";
+import { buildVersion } from "../../tasks/steps/derive.ts";
+import { learn, type LearnOutput } from "../../tasks/steps/learn/learn.ts";
+import { readMoments, readQueries } from "../../tasks/steps/learn/read_queries.ts";
+import { sampleUsers } from "../../tasks/steps/learn/sample_users.ts";
+import { contextOf, withInputStores } from "../fixtures/context.ts";
+import { type Flow, nightlyRun, type Ran, vectorsOf, withFlow, writeRows } from "../fixtures/flow.ts";
+import { event, message } from "../fixtures/rows.ts";
+import { type ShopRows, shopRows } from "../fixtures/shop_rows.ts";
+
+async function load(flow: Flow, rows: ShopRows) {
+  const paths = {
+    messages: [writeRows(flow, "messages.ndjson", rows.messages)],
+    campaigns: [writeRows(flow, "campaigns.ndjson", rows.campaigns)],
+    events: [writeRows(flow, "events.ndjson", rows.events)],
+  };
+  const ran = await nightlyRun(flow, paths);
+  assert.equal(ran.outcome, "success", ran.snapshot.run.error ?? "");
+  return ran;
+}
+
+/** The queries of the first part of the sampled users, as text by user and moment; `leaky` from data that these users are not left out of. */
+async function queriesOf(flow: Flow, rows: ShopRows, leaky = false): Promise<Map<string, string>> {
+  const { services } = flow;
+  const [users] = await sampleUsers(services.analytics, {});
+  const part = await readMoments(services, users!, { limit: 1e6 });
+  const queries = await readQueries({
+    services,
+    store: await vectorsOf(services),
+    embedder: await services.embedder(),
+    version: (await services.analytics.published())!.version,
+    names: new CampaignNames(rows.campaigns),
+    campaigns: new Map(rows.campaigns.map((one) => [one.campaign_id, one])),
+    budget: { texts: 1e6 },
+  }, leaky ? { ...part, user_ids: new Set(), events: [] } : part);
+  assert.equal(queries.length, part.moments.length);
+  return new Map(queries.map((query, i) => [`${query.user_id} ${part.moments[i]!.at}`, textOf(query)]));
+}
+
+function textOf({ gains, places, candidates }: LearningQuery): string {
+  const rows = [...candidates.candidates].map(({ campaign, sources, features }) =>
+    [campaign.campaign_id, sources, features] as const
+  ).sort(([a], [b]) => a < b ? -1 : 1);
+  return JSON.stringify([[...gains], places && [...places], [...candidates.present].sort(), rows]);
+}
+
+const SHOP = { users: 40, visits: 4, seed: 1 };
+
+Deno.test("queries to learn from do not show what their users said and did later, wherever it is stored", async () => {
+  const rows = shopRows(SHOP);
+  const before = new Map<boolean, Map<string, string>>();
+  let users: string[] = [];
+  await withFlow(async (flow) => {
+    await load(flow, rows);
+    for (const leaky of [false, true]) before.set(leaky, await queriesOf(flow, rows, leaky));
+    users = (await sampleUsers(flow.services.analytics, {}))[0]!.map(({ user_id }) => user_id);
+  });
+  assert.equal(users.length, 8);
+  const planted = plantLater(rows, users);
+  await withFlow(async (flow) => {
+    await load(flow, planted);
+    const changed = async (leaky: boolean) => {
+      const after = await queriesOf(flow, planted, leaky);
+      assert.equal(after.size, before.get(leaky)!.size);
+      return [...before.get(leaky)!].filter(([moment, text]) => after.get(moment) !== text).length;
+    };
+    assert.equal(await changed(false), 0);
+    assert.equal(
+      await changed(true),
+      before.get(true)!.size,
+      "what is planted shows if they are not left out",
+    );
+  });
+  assert.ok(before.get(false)!.size >= 10);
+});
+
+/**
+ * Users say later, word for word, what they said before each choice and choose the same with it again and again: who learnt from that would
+ * find the conversation of the query itself, its choices among the popular ones, and between them item–item weights.
+ */
+function plantLater({ campaigns, messages, events }: ShopRows, user_ids: readonly string[]): ShopRows {
+  const later = (timestamp: string, n: number) =>
+    new Date(Date.parse(timestamp) + (100 + n) * DAY_MS).toISOString();
+  const ofThem = <Row extends Message | EngagementEvent>(rows: readonly Row[]) =>
+    rows.filter(({ user_id }) => user_ids.includes(user_id));
+  const again = Array.from({ length: 3 }, (_, n) => ({
+    messages: ofThem(messages).map((row) =>
+      message({
+        ...row,
+        message_id: `${row.message_id} ${n}`,
+        conversation_id: `${row.conversation_id} ${n}`,
+        timestamp: later(row.timestamp, n),
+      })
+    ),
+    events: ofThem(events).filter(({ type }) => type === "click" || type === "conversion").map((row) =>
+      event({
+        ...row,
+        event_id: `${row.event_id} ${n}`,
+        conversation_id: `${row.conversation_id} ${n}`,
+        recommendation_id: null,
+        position: null,
+        timestamp: later(row.timestamp, n),
+      })
+    ),
+  }));
+  return {
+    campaigns,
+    messages: [...messages, ...again.flatMap((one) => one.messages)],
+    events: [...events, ...again.flatMap((one) => one.events)],
+  };
+}
+
+Deno.test("sampleUsers() draws the same users each time, in parts of a fifth, each on the same side however many there are", () =>
+  withInputStores(async ({ services: { analytics } }) => {
+    const add = (from: number, to: number) =>
+      analytics.upsertEvents({
+        events: Array.from({ length: to - from }, (_, n) => event({ user_id: `user-${from + n}` })),
+      });
+    await add(0, 40);
+    await analytics.setPersonalisation({ user_id: "user-3", personalisation: false });
+    const first = await sampleUsers(analytics, {});
+    assert.deepEqual(first.map(({ length }) => length), [8, 8, 8, 8, 7]);
+    assert.deepEqual(await sampleUsers(analytics, {}), first);
+    const sides = new Map(first.flat().map(({ user_id, is_held_out }) => [user_id, is_held_out]));
+    assert.ok(!sides.has("user-3") && sides.size === 39);
+    assert.ok([true, false].every((side) => [...sides.values()].filter((one) => one === side).length > 10));
+    await add(40, 1_500);
+    const later = (await sampleUsers(analytics, {})).flat();
+    assert.equal(later.length, 1_499);
+    for (const { user_id, is_held_out } of later) {
+      assert.equal(sides.get(user_id) ?? is_held_out, is_held_out);
+    }
+  }));
+
+const saved = async ({ services: { analytics } }: Flow, version?: number) => {
+  const published = await analytics.published();
+  const bytes = await analytics.file({ version: version ?? published!.version, name: RANKER_FILE });
+  return bytes === null ? null : await decodeRanker(bytes);
+};
+const outputOf = <Output>({ snapshot }: Ran, task: string) =>
+  snapshot.tasks.find(({ task_id }) => task_id === task)!.output as unknown as Output;
+
+Deno.test("a run that has too few choices to compare weights publishes the fixed ones, and says so", () =>
+  withFlow(async (flow) => {
+    const ran = await load(flow, shopRows(SHOP));
+    const { outcome, difference, findings } = outputOf<LearnOutput>(ran, "learn");
+    assert.deepEqual([outcome, difference, findings], ["too_few", null, []]);
+    assert.deepEqual(await saved(flow), { weights: WEIGHTS, learnt_for: null });
+    const logs = await flow.runs.logs({
+      run_id: ran.snapshot.run.run_id,
+      task_id: "learn",
+      after: 0,
+      limit: 10,
+    });
+    assert.match(logs.map(({ line }) => line).join("\n"), /500 are needed: the fixed weights count/);
+  }));
+
+Deno.test("a run whose weights cannot be learnt still publishes its data", () =>
+  withFlow(async (flow) => {
+    const analytics = new Proxy(flow.services.analytics, {
+      get: (target, name) => {
+        const value = Reflect.get(target, name);
+        if (name !== "saveFile") return typeof value === "function" ? value.bind(target) : value;
+        return (options: VersionFile & { bytes: Uint8Array }) =>
+          options.name === RANKER_FILE ? Promise.reject(new Error("no space")) : target.saveFile(options);
+      },
+    });
+    const { snapshot } = await load({ ...flow, services: { ...flow.services, analytics } }, shopRows(SHOP));
+    const states = Object.fromEntries(snapshot.tasks.map(({ task_id, state }) => [task_id, state]));
+    assert.deepEqual([states.learn, states.check, states.publish], ["failed", "success", "success"]);
+    assert.equal(await saved(flow), null);
+  }));
+
+const LARGE = { users: 170, visits: 8, seed: 2, unbiased_from: 0 };
+
+Deno.test("learn() takes weights that are better on other users, and holds others back, which the check of the run says", () =>
+  withFlow(async (flow) => {
+    // The fixed weights suit this shop, so that the first run has nothing better.
+    const ran = await load(flow, shopRows(LARGE));
+    const first = outputOf<LearnOutput>(ran, "learn");
+    assert.equal(first.outcome, "held_back");
+    assert.ok(first.difference!.low < 0 && first.queries.held_out >= 500);
+    assert.deepEqual(await saved(flow), { weights: WEIGHTS, learnt_for: null });
+    const { findings } = outputOf<CheckOutput>(ran, "check");
+    const [finding] = findings.filter(({ code }) => code === "weights_held_back");
+    assert.deepEqual([finding!.figure, finding!.severity], [first.difference!.low, "info"]);
+    assert.match(
+      finding!.text,
+      /held back: on \d+ queries of other users NDCG@10 changes by .*; the version keeps/,
+    );
+
+    const store = await vectorsOf(flow.services);
+    const { version } = await buildVersion(flow.services, store, { derivation: null });
+    const { analytics } = flow.services;
+    const before = new Uint8Array(encodeRanker({ weights: { ...WEIGHTS, popularity: 9 }, learnt_for: 1 }));
+    const file = (options: VersionFile) =>
+      options.name === RANKER_FILE ? Promise.resolve(before) : analytics.file(options);
+    const services = { ...flow.services, analytics: Object.assign(Object.create(analytics), { file }) };
+    const better = await learn(contextOf({ services }).context, store, version);
+    assert.ok(better.outcome === "adopted" && better.difference!.low > 0 && better.findings.length === 0);
+    assert.deepEqual(await saved(flow, version), { weights: better.learnt, learnt_for: version });
+    assert.deepEqual(better.learnt, first.learnt, "the same rows give the same weights");
+  }));
