@@ -6,6 +6,7 @@ import type { Abortable } from "../lib/core/types.ts";
 import { IntentService } from "../lib/intents/intent_service.ts";
 import { openLog } from "../lib/telemetry/log.ts";
 import { OnlineWriter } from "../lib/online/online_writer.ts";
+import { Arms } from "../lib/recommend/arms.ts";
 import { Recommender } from "../lib/recommend/recommender.ts";
 import { MAX_WARM_UP_MS, WarmUp } from "../lib/recommend/warm_up.ts";
 import { startTracing } from "../lib/telemetry/tracing.ts";
@@ -69,6 +70,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       secret: () => readSecret(config, stores.value),
       answer_ms,
       repurchase_days,
+      arms: new Arms(config),
       warn: (line) => log("serve").warning("{line}", { line }),
     });
     const writer = new OnlineWriter({

@@ -23,6 +23,7 @@ import type { AnalyticsStore, ReleaseStore } from "../lib/stores/analytics/port.
 import type { VectorStores } from "../lib/stores/vectors/port.ts";
 import type { Cache } from "../lib/stores/cache/port.ts";
 import { ExportFolder } from "../lib/exports/export_folder.ts";
+import { Arms } from "../lib/recommend/arms.ts";
 import { Recommender } from "../lib/recommend/recommender.ts";
 import { emptiedStore } from "../lib/monitoring/emptied_store.ts";
 import { STORE_NAMES } from "../lib/telemetry/store_metrics.ts";
@@ -121,6 +122,7 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
       answer_ms: WHOLE_ANSWER_MS,
       secret: () => readSecret(config, stores.value),
       repurchase_days: config.repurchase_days,
+      arms: new Arms(config),
       warn: (line) => console.error(`parley: ${line}`),
     }),
     exports: new ExportFolder(`${config.data}/exports`),

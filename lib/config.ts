@@ -68,6 +68,8 @@ export interface Config {
   /** Days after which what a user converted on may be shown to them again; null for never. */
   readonly repurchase_days: number | null;
   readonly conversation_gap_minutes: number;
+  /** The share of users who get popular campaigns whatever is known of them, 0..0.5. */
+  readonly control_share: number;
   /** What becomes of campaigns that are in no source any more. */
   readonly missing_campaigns: "keep" | "end";
   readonly log: LogLevel;
@@ -171,6 +173,7 @@ function build(v: Values, cwd: string, problems: string[]): Config {
     half_life_days: v.PARLEY_HALF_LIFE_DAYS,
     repurchase_days: v.PARLEY_REPURCHASE_DAYS,
     conversation_gap_minutes: v.PARLEY_CONVERSATION_GAP_MINUTES,
+    control_share: v.PARLEY_CONTROL_SHARE,
     missing_campaigns: v.PARLEY_MISSING_CAMPAIGNS,
     log: v.PARLEY_LOG,
   };

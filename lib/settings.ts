@@ -244,6 +244,13 @@ const MEANING = {
       "no conversation_id. An event without one belongs to the conversation of the last message, up to a week before it, or twice " +
       "this setting if that is longer. After a change the next run derives all users again.",
   ),
+  PARLEY_CONTROL_SHARE: describe(
+    number(0, 0.5).default(0),
+    "The share of users, 0 to 0.5, who get the popular campaigns whatever is known of them, so that the effect of personal " +
+      "answers can be measured. A user stays in it, or out of it, in every process. The default is 0 because each of " +
+      "these users gets a worse answer and few users measure nothing: 0.02 is a start with 200,000 active users, 0.1 with " +
+      "40,000.",
+  ),
   PARLEY_MISSING_CAMPAIGNS: describe(
     z.enum(["keep", "end"], { error: "is neither keep nor end" }).default("keep"),
     'Handling of campaigns that no source has any more: "keep" reports them; "end" sets their status to "ended" until a source ' +

@@ -563,10 +563,12 @@ export interface components {
             /** @description Names what the answer was made from, signed. Events may carry it, and it asks for the next page. Null if it could not be signed. */
             recommendation_id: string | null;
             /**
-             * @description `popular` if nothing is known of the user.
+             * @description `popular` if nothing is known of the user, or if the user is in the control share.
              * @enum {string}
              */
             strategy: "personal" | "popular";
+            /** @description The part of the users that this one is in: `control` in the control share, else `default`. */
+            arm: string;
             /** @description The source that contributes most to the items; null without items. */
             led_by: ("mention" | "similar_conversations" | "wording" | "co_engagement" | "intent" | "similarity" | "popularity") | null;
             /** @description The data version that it was computed from; null if analytics did not respond. */

@@ -16,6 +16,7 @@ const COLUMNS = [
   "version",
   "generated_at",
   "recommendation_id",
+  "arm",
 ] as const;
 
 /** What a file begins with. */
@@ -29,7 +30,7 @@ export function linesOf(answer: UserAnswer, format: ExportFormat): string {
   if (format === "ndjson") return `${JSON.stringify({ user_id, ...rest })}\n`;
   return answer.items.map((item, i) => {
     const { campaign_id, title, category, score, reasons } = item;
-    const { strategy, version, generated_at, recommendation_id } = answer;
+    const { strategy, version, generated_at, recommendation_id, arm } = answer;
     const row = {
       user_id,
       position: i + 1,
@@ -41,6 +42,7 @@ export function linesOf(answer: UserAnswer, format: ExportFormat): string {
       version,
       generated_at,
       recommendation_id,
+      arm,
     };
     const cells: Readonly<Record<string, string | number | null>> = {
       ...row,

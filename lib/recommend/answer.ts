@@ -97,7 +97,7 @@ export interface Item {
   readonly reasons: readonly Reason[];
 }
 
-/** `popular` if nothing is known of the user; else `personal`. */
+/** `popular` if nothing is known of the user, or nothing counts because they are in the control arm; else `personal`. */
 type Strategy = "personal" | "popular";
 
 /** A store whose part may be missing from an answer, or the embedding model's. */
@@ -114,6 +114,8 @@ export interface Answer {
   /** Names what the answer was made from: events may carry it, and the next page is asked for by it. Null if it could not be signed. */
   readonly recommendation_id: string | null;
   readonly strategy: Strategy;
+  /** The name of the arm that the user is in: see `Arms`. */
+  readonly arm: string;
   /** The source that adds most to the items together; null without items. */
   readonly led_by: Source | null;
   /** The data version that it was computed from; null if analytics did not respond. */

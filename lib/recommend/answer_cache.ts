@@ -4,6 +4,7 @@ import { sha256 } from "../core/hash.ts";
 import type { Epochs } from "../stores/analytics/port.ts";
 import type { Cache } from "../stores/cache/port.ts";
 import type { AnswerStore, RecommendationRequest } from "./answer.ts";
+import { type Arm, DEFAULT_ARM } from "./arms.ts";
 import type { ComputedAnswer } from "./recommend.ts";
 import type { RequestTrace } from "./request_trace.ts";
 
@@ -48,6 +49,9 @@ export interface CachedAnswer extends DataState {
   readonly fresh_until: number;
 }
 
+/** A request with the arm that its answer is made for: users may be moved while answers for another arm are cached. */
+export type AssignedRequest = RecommendationRequest & { readonly arm: Arm };
+
 interface AnswerCacheOptions {
   readonly cache: Pick<Cache, "get" | "set" | "tryLock">;
   readonly clock: Clock;
@@ -64,7 +68,7 @@ export class AnswerCache {
   constructor(private readonly options: AnswerCacheOptions) {}
 
   /** The cached answer to a request, whatever its data; {@link freshness} says whether it may be served. */
-  async find(request: RecommendationRequest, trace: RequestTrace): Promise<CachedAnswer | null> {
+  async find(request: AssignedRequest, trace: RequestTrace): Promise<CachedAnswer | null> {
     const key = keyOf(request);
     const text = await trace.callStore("cache", null, (signal) => this.options.cache.get({ key, signal }));
     return text === null ? null : parse(text);
@@ -95,7 +99,7 @@ export class AnswerCache {
   }
 
   /** Whether this caller is to compute the answer; true too if the cache does not respond. */
-  async tryLock(request: RecommendationRequest, state: DataState, trace: RequestTrace): Promise<boolean> {
+  async tryLock(request: AssignedRequest, state: DataState, trace: RequestTrace): Promise<boolean> {
     const key = `claim ${state.version} ${state.epoch} ${keyOf(request)}`;
     const ttl_ms = Math.min(this.options.answer_ms, LOCK_MS);
     return await trace.callStore(
@@ -107,7 +111,7 @@ export class AnswerCache {
 
   /** The answer that the holder of the lock computes; null if that takes too long or this caller has to compute it. */
   async waitForAnswer(
-    request: RecommendationRequest,
+    request: AssignedRequest,
     state: DataState,
     trace: RequestTrace,
   ): Promise<CachedAnswer | null> {
@@ -124,7 +128,7 @@ export class AnswerCache {
 
   /** Stores an answer until one of its campaigns ends, for {@link MAX_UNCHECKED_MS} at most. */
   async store(
-    request: RecommendationRequest,
+    request: AssignedRequest,
     state: DataState,
     { body, computed, trace }: { body: string; computed: ComputedAnswer; trace: RequestTrace },
   ): Promise<void> {
@@ -168,9 +172,12 @@ function erasedKey(user_id: string): string {
   return `erased ${user_id}`;
 }
 
-function keyOf(request: RecommendationRequest): string {
-  const { user_id, k, intent } = request;
-  return `answer ${k}${moreOf(request)} ${intent === undefined ? "" : JSON.stringify(intent)} ${user_id}`;
+function keyOf(request: AssignedRequest): string {
+  const { user_id, k, intent, arm } = request;
+  const inArm = arm === DEFAULT_ARM ? "" : ` in ${arm.name}`;
+  return `answer ${k}${inArm}${moreOf(request)} ${
+    intent === undefined ? "" : JSON.stringify(intent)
+  } ${user_id}`;
 }
 
 /** What few requests have, as a hash, since it may be long. */

@@ -24,6 +24,11 @@ interface UserGraph {
 }
 export const NO_GRAPH_DATA: UserGraph = Object.freeze({ own: [], intents: [] });
 
+/** What counts of a user in the control arm: the campaigns that no arm shows to them. */
+export function withoutPersonal({ named, final }: Pick<KnownUser, "named" | "final">): KnownUser {
+  return { ...NO_GRAPH_DATA, words: {}, named, vector: null, final };
+}
+
 export function isKnown({ vector, words, own, intents }: KnownUser): boolean {
   return vector !== null || own.length + intents.length + Object.keys(words).length > 0;
 }

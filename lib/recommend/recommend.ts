@@ -7,6 +7,7 @@ import type { VectorStores } from "../stores/vectors/port.ts";
 import type { Answer, PageOptions, Sources } from "./answer.ts";
 import type { CatalogueReader, NewCampaigns } from "./catalogue_reader.ts";
 import { readVersion } from "./read_version.ts";
+import { type Arm, DEFAULT_ARM } from "./arms.ts";
 import { NO_CO_ENGAGEMENT } from "./candidates/co_engagement.ts";
 import { findTargets } from "./candidates/intents.ts";
 import type { PopularReader } from "./candidates/popularity.ts";
@@ -42,6 +43,8 @@ export interface AnswerStores {
 export interface RecommendOptions extends PageOptions {
   /** The stored user; null for a conversation of no user. */
   readonly user_id: string | null;
+  /** Default: {@link DEFAULT_ARM}. */
+  readonly arm?: Arm;
   /** What the pages before showed. */
   readonly shown: ShownCampaigns | null;
   readonly stores: AnswerStores;
@@ -98,7 +101,7 @@ const MAX_OF_CATEGORY = 300;
  * out and named in `degraded`; without analytics nothing can be shown. Never throws because a store is down.
  */
 export async function recommendTo(user: KnownUser, options: RecommendOptions): Promise<ComputedAnswer> {
-  const { trace, clock } = options;
+  const { trace, clock, arm = DEFAULT_ARM } = options;
   const { learnt, newCampaigns } = await readVersion(options);
   const { items, wording, named_are_known } = learnt;
   const wordingHits = await trace.timed("rank", () => wording?.nearest(user.words, MAX_HITS) ?? []);
@@ -109,7 +112,11 @@ export async function recommendTo(user: KnownUser, options: RecommendOptions): P
     const evidence: SourceResults = { ...results, own: user.own, intents: user.intents, related, mentions };
     const candidates = new Candidates(evidence, clock.now());
     candidates.add(results.asked);
-    return { candidates, weights: weightsFor(candidates.all(), learnt.weights), evidence };
+    return {
+      candidates,
+      weights: weightsFor(candidates.all(), arm.weights ?? learnt.weights),
+      evidence,
+    };
   });
   const known_ids = named_are_known ? user.named : [];
   const { rows, suppressed } = await trace.timed(
@@ -147,6 +154,7 @@ export async function recommendTo(user: KnownUser, options: RecommendOptions): P
     answer: {
       ...answerHeader(options),
       strategy: isKnown(user) ? "personal" : "popular",
+      arm: arm.name,
       led_by: leadingSource(chosen, weights),
       items: chosen.map((ranked) => explain(ranked, { weights, causes })),
     },
@@ -165,8 +173,8 @@ function answerHeader(
 
 /** What the stores that respond know of the user. */
 export async function readUser(options: RecommendOptions & { user_id: string }): Promise<KnownUser> {
-  const { trace, user_id, stores: { analytics, graph } } = options;
-  const [vector, graphData, [words, final]] = await Promise.all([
+  const { trace, user_id, stores: { graph } } = options;
+  const [vector, graphData, inAnalytics] = await Promise.all([
     trace.timed("vectors", () =>
       trace.callStore("vectors", null, async (signal) => {
         const store = await vectorStore({ ...options, signal });
@@ -177,18 +185,26 @@ export async function readUser(options: RecommendOptions & { user_id: string }):
       "graph",
       () => trace.callStore("graph", NO_GRAPH_DATA, (signal) => readUserGraph({ graph, user_id, signal })),
     ),
-    trace.timed(
-      "analytics",
-      () =>
-        trace.callStore("analytics", NOTHING_FINAL, (signal) =>
-          Promise.all([
-            analytics.profileWords({ user_id, signal }),
-            analytics.finalEngagement({ user_id, signal }),
-          ])),
-    ),
+    readUserAnalytics(options),
   ]);
+  return { ...graphData, ...inAnalytics, vector };
+}
+
+/** What analytics knows of the user. */
+export async function readUserAnalytics(
+  { trace, user_id, stores: { analytics } }: RecommendOptions & { user_id: string },
+): Promise<Pick<KnownUser, "words" | "named" | "final">> {
+  const [words, final] = await trace.timed(
+    "analytics",
+    () =>
+      trace.callStore("analytics", NOTHING_FINAL, (signal) =>
+        Promise.all([
+          analytics.profileWords({ user_id, signal }),
+          analytics.finalEngagement({ user_id, signal }),
+        ])),
+  );
   const { words: counts, named } = words ?? NO_WORDS;
-  return { ...graphData, words: counts, named, vector, final };
+  return { words: counts, named, final };
 }
 
 const NOTHING_FINAL = Object.freeze([null, []] as const);

@@ -8,8 +8,8 @@ interface AnswerFacts {
   /** The data version; null if analytics did not respond. */
   readonly version: number | null;
   readonly strategy: "personal" | "popular";
-  /** The arm of an experiment; reserved. */
-  readonly arm: "default";
+  /** The arm that the user was in; `default` without a stored user. */
+  readonly arm: string;
   /** 32 bits, the same for all pages of an answer. */
   readonly seed: number;
   /** Epoch milliseconds. */
@@ -36,7 +36,7 @@ const FACTS = z.object({
   v: z.literal(1),
   d: z.int().nullable(),
   s: z.enum(["personal", "popular"]),
-  a: z.literal("default"),
+  a: z.string(),
   e: z.int(),
   t: z.int(),
   k: z.int().min(1).max(100),

@@ -18,13 +18,27 @@ import type {
   UserAnswer,
 } from "./answer.ts";
 import { CatalogueReader } from "./catalogue_reader.ts";
-import { AnswerCache, type CachedAnswer, type DataState, epochText } from "./answer_cache.ts";
+import {
+  AnswerCache,
+  type AssignedRequest,
+  type CachedAnswer,
+  type DataState,
+  epochText,
+} from "./answer_cache.ts";
+import { type Arm, Arms, CONTROL_ARM } from "./arms.ts";
 import { ANSWER_MS, createStorePolicies, type StoreName, type StorePolicies } from "./store_policy.ts";
 import type { CampaignNames } from "./mentions.ts";
 import { LastPopular } from "./last_popular.ts";
 import { PopularReader } from "./candidates/popularity.ts";
 import { PublishedReader } from "./published_reader.ts";
-import { type AnswerStores, type ComputedAnswer, readUser, recommendTo } from "./recommend.ts";
+import { withoutPersonal } from "./known_user.ts";
+import {
+  type AnswerStores,
+  type ComputedAnswer,
+  readUser,
+  readUserAnalytics,
+  recommendTo,
+} from "./recommend.ts";
 import { type MessageClassifier, type PostedStores, readPostedUser } from "./posted_user.ts";
 import { IdSigner, type RecommendationId } from "./recommendation_id.ts";
 import { ShownCampaigns } from "./shown_campaigns.ts";
@@ -67,6 +81,8 @@ export interface Explained extends ComputedAnswer {
   /** Stores that failed, with their error. */
   readonly failures: ReadonlyMap<StoreName, unknown>;
 }
+
+type AssignedPost = PostedRequest & { readonly arm: Arm };
 
 /** The share of the time that an answer waits for what is read once: the secret, and the names of campaigns. */
 const MAX_WAIT_SHARE = 0.2;
@@ -124,6 +140,7 @@ export class Recommender {
   private readonly popularLists: LRUCache<string, Promise<CampaignRow[]>>;
   private readonly answers: AnswerCache;
   private readonly vectors: TextVectors | null;
+  private readonly arms: Pick<Arms, "of">;
   private signer: Promise<IdSigner> | null = null;
 
   /** `answer_ms` is how long an answer may take in all; default {@link ANSWER_MS}. */
@@ -135,6 +152,8 @@ export class Recommender {
       random?: () => number;
       /** As `recommend()` takes it; default null. */
       repurchase_days?: number | null;
+      /** Default: all users are in the default arm. */
+      arms?: Pick<Arms, "of">;
       /** Opens the model for the first posted conversation; without it those are answered without their vectors, and marked. */
       embedder?: () => Promise<Embedder>;
       /** Without it, only given intents of posted messages count. */
@@ -148,6 +167,7 @@ export class Recommender {
     const { clock, random = Math.random, stores: { analytics, cache } } = options;
     const onReplaced = () => this.versionCache = this.emptyCache();
     this.answer_ms = options.answer_ms ?? ANSWER_MS;
+    this.arms = options.arms ?? new Arms({ control_share: 0 });
     this.answers = new AnswerCache({ cache, clock, random, answer_ms: this.answer_ms });
     this.policies = createStorePolicies(this.answer_ms);
     this.versionCache = this.emptyCache();
@@ -177,7 +197,8 @@ export class Recommender {
    * Throws `unavailable` if nothing has been published yet, and `invalid` for a wrong filter or cursor. Never throws because
    * a store is down.
    */
-  async serve(request: RecommendationRequest): Promise<ServedAnswer> {
+  async serve(userRequest: RecommendationRequest): Promise<ServedAnswer> {
+    const request = this.assign(userRequest);
     const trace = new RequestTrace(this.policies, this.answer_ms);
     const start = performance.now();
     const { published, state, cached } = await withSpan("cache", {}, () => this.lookUp(request, trace));
@@ -203,7 +224,7 @@ export class Recommender {
   async servePosted(request: PostedRequest): Promise<ServedAnswer> {
     const trace = new RequestTrace(this.policies, this.answer_ms);
     const published = await trace.timed("analytics", () => this.currentVersion(trace));
-    const { answer } = await this.compute(request, published, trace);
+    const { answer } = await this.compute(this.assign(request), published, trace);
     return this.toServedAnswer(trace, { body: JSON.stringify(answer), degraded: answer.degraded }, "bypass");
   }
 
@@ -220,6 +241,12 @@ export class Recommender {
       return await this.servePosted({ ...page, user_id, messages, events });
     }
     return await this.serve({ ...page, user_id });
+  }
+
+  private assign<Request extends { readonly user_id: string | null }>(
+    request: Request,
+  ): Request & { readonly arm: Arm } {
+    return { ...request, arm: this.arms.of(request.user_id) };
   }
 
   /** Throws `invalid` for an id that was not signed with the secret, and `unavailable` if that cannot be read. */
@@ -255,7 +282,7 @@ export class Recommender {
   ): Promise<ComputedAnswer> {
     const signer = await this.idSigner();
     if (signer === null) return computed;
-    const { user_id, version, strategy, items } = computed.answer;
+    const { user_id, version, strategy, arm, items } = computed.answer;
     const { k, intent, category, filter, diversity } = request;
     const generated_at = Date.parse(computed.answer.generated_at);
     const seed = before?.seed ??
@@ -264,7 +291,7 @@ export class Recommender {
     const recommendation_id = signer.sign({
       version,
       strategy,
-      arm: "default",
+      arm,
       seed,
       generated_at,
       k,
@@ -293,7 +320,7 @@ export class Recommender {
   async explain(request: RecommendationRequest): Promise<Explained> {
     const trace = new RequestTrace(this.policies, this.answer_ms);
     const published = await trace.timed("analytics", () => this.currentVersion(trace));
-    const computed = await this.compute(request, published, trace);
+    const computed = await this.compute(this.assign(request), published, trace);
     const answer = { ...computed.answer, user_id: request.user_id };
     return { ...computed, answer, published, steps: trace.steps, failures: trace.failures };
   }
@@ -417,7 +444,7 @@ export class Recommender {
   }
 
   private async computeAndCache(
-    request: RecommendationRequest,
+    request: AssignedRequest,
     { published, state, cached, trace }: Lookup & { state: DataState; trace: RequestTrace },
   ): Promise<ServedAnswer> {
     const bypass = trace.failures.has("cache");
@@ -434,7 +461,7 @@ export class Recommender {
   }
 
   private async compute(
-    request: RecommendationRequest | PostedRequest,
+    request: AssignedRequest | AssignedPost,
     published: Published | null,
     trace: RequestTrace,
   ): Promise<ComputedAnswer> {
@@ -453,16 +480,18 @@ export class Recommender {
   }
 
   private async recommend(
-    request: RecommendationRequest | PostedRequest,
+    request: AssignedRequest | AssignedPost,
     context: { published: Published; shown: ShownCampaigns | null; trace: RequestTrace },
   ): Promise<ComputedAnswer> {
     const { stores, clock, classifier = null, repurchase_days = null } = this.options;
     const { popular, version_data, catalogue } = this.versionCache;
     const learnt = { popular, version_data, catalogue };
     const options = { ...request, ...context, ...learnt, stores, clock, repurchase_days };
+    const isControl = request.arm === CONTROL_ARM;
     if (!("messages" in request)) {
       const stored = { ...options, user_id: request.user_id };
-      return await recommendTo(await readUser(stored), stored);
+      const user = isControl ? withoutPersonal(await readUserAnalytics(stored)) : await readUser(stored);
+      return await recommendTo(user, stored);
     }
     const names = await this.campaignNames();
     const { messages, events } = request;
@@ -474,7 +503,7 @@ export class Recommender {
       vectors: this.vectors,
       classifier: this.vectors === null ? null : classifier,
     });
-    return await recommendTo(user, options);
+    return await recommendTo(isControl ? withoutPersonal(user) : user, options);
   }
 
   /** Null if they are not in memory and take long to be read, which continues. */
@@ -484,7 +513,7 @@ export class Recommender {
 
   /** The cached answer if it may be served, marked as unchecked; else the campaigns that were popular last. */
   private async withoutAnalytics(
-    request: RecommendationRequest,
+    request: AssignedRequest,
     cached: CachedAnswer | null,
     trace: RequestTrace,
   ): Promise<ServedAnswer> {
@@ -500,19 +529,20 @@ export class Recommender {
   }
 
   private popularAnswer(
-    request: PageOptions & Pick<PostedRequest, "user_id">,
+    request: PageOptions & Pick<AssignedPost, "user_id" | "arm">,
     before: RecommendationId | null,
     trace: RequestTrace,
   ): ComputedAnswer {
     const { version, items } = this.versionCache.last_popular.answer(request, before?.shown ?? null);
     const generated_at = iso(this.options.clock.now());
     const degraded = trace.missing();
-    const { user_id } = request;
+    const { user_id, arm } = request;
     const led_by = items.length === 0 ? null : "popularity";
     const answer: Answer = {
       user_id,
       recommendation_id: null,
       strategy: "popular",
+      arm: arm.name,
       led_by,
       version,
       generated_at,
@@ -547,7 +577,7 @@ export class Recommender {
   }
 
   /** What analytics and the cache say, both asked at once: the cache is needed all the more if analytics does not respond. */
-  private async lookUp(request: RecommendationRequest, trace: RequestTrace): Promise<Lookup> {
+  private async lookUp(request: AssignedRequest, trace: RequestTrace): Promise<Lookup> {
     const [data, cached] = await Promise.all([
       this.dataState(request, trace),
       this.answers.find(request, trace),

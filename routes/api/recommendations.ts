@@ -90,7 +90,13 @@ const ANSWER = z.lazy(() =>
         "not be signed.",
     }),
     strategy: z.enum(["personal", "popular"])
-      .meta({ description: "`popular` if nothing is known of the user." }),
+      .meta({
+        description: "`popular` if nothing is known of the user, or if the user is in the control share.",
+      }),
+    arm: z.string().meta({
+      description:
+        "The part of the users that this one is in: `control` in the control share, else `default`.",
+    }),
     led_by: z.enum(SOURCES).nullable()
       .meta({ description: "The source that contributes most to the items; null without items." }),
     version: z.int().nullable()

@@ -25,6 +25,12 @@ Deno.test("loadConfig() takes a number of days after which a purchase may be rep
   assert.throws(() => days("-1"), /PARLEY_REPURCHASE_DAYS is below 0/);
 });
 
+Deno.test("loadConfig() takes half of the users at most as the control share, and none by default", () => {
+  const share = (value?: string) => loadConfig({ PARLEY_CONTROL_SHARE: value }).control_share;
+  assert.deepEqual([share(), share("0"), share("0.02"), share("0.5")], [0, 0, 0.02, 0.5]);
+  assert.throws(() => share("2"), /PARLEY_CONTROL_SHARE is above 0.5/);
+});
+
 Deno.test("loadConfig() refuses an address that can be reached from outside without keys", () => {
   assert.throws(() => loadConfig({ PARLEY_HOST: "0.0.0.0" }), /can be reached from outside/);
   const key = "0123456789abcdef";

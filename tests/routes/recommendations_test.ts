@@ -11,7 +11,9 @@ appTest("GET /recommendations/:user_id answers in the documented shape", async (
   assert.equal(response.headers.get("content-type"), "application/json");
   assert.equal(response.headers.get("cache-control"), "no-store");
   const answer = await response.json();
+  assert.equal(answer.arm, "default");
   assert.deepEqual(Object.keys(answer).sort(), [
+    "arm",
     "degraded",
     "generated_at",
     "items",

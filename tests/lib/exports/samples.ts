@@ -18,6 +18,7 @@ export function answer(user_id: string, items: readonly Item[]): UserAnswer {
     user_id,
     recommendation_id: null,
     strategy: "personal",
+    arm: "default",
     led_by: "mention",
     version: 1,
     generated_at: "2026-01-01T00:00:00.000Z",

@@ -28,6 +28,7 @@ function parts(changes: Partial<RecommendationId> = {}): RecommendationId {
 
 Deno.test("IdSigner.read() gives what sign() was given, in any process with the secret", () => {
   const rich = parts({
+    arm: "control",
     intent: "cafés",
     category: "shoes",
     filter: 'metadata.price < 100 and title != "é.é"',
@@ -39,6 +40,13 @@ Deno.test("IdSigner.read() gives what sign() was given, in any process with the 
     assert.deepEqual(new IdSigner(SECRET.slice()).read(id), given);
     assert.equal(signer.sign(given), id);
   }
+});
+
+Deno.test("IdSigner.read() reads ids from before there were arms", () => {
+  const id =
+    "eyJ2IjoxLCJkIjoxMiwicyI6InBlcnNvbmFsIiwiYSI6ImRlZmF1bHQiLCJlIjo0Mjc1ODc4NTUyLCJ0IjoxNzc3NTkzNjAwMDAwLC" +
+    "JrIjoxMCwibyI6MjB9.B4PqXUKHM8Y.69NJC43KbOHtBVfL2FfIShOSFVBsVcUWlMcM0Q4Gt2QBjxU2CcGiNsI6TRA.4Rpuv4A9E8w1XsyVuwZmVw";
+  assert.deepEqual(signer.read(id), parts());
 });
 
 Deno.test("an id shows its facts to every reader, and neither the user nor what was shown", () => {
