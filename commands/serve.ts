@@ -60,7 +60,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
     );
     if (published !== null) refusePublishedTest(config, published);
     const log = await openLog(config.log);
-    const { answer_ms, repurchase_days } = config;
+    const { answer_ms, repurchase_days, exploration } = config;
     const classifier = new IntentService({ stores: stores.value, embedder: embedder.open });
     const recommender = new Recommender({
       stores: stores.value,
@@ -71,6 +71,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       answer_ms,
       repurchase_days,
       arms: new Arms(config),
+      exploration,
       warn: (line) => log("serve").warning("{line}", { line }),
     });
     const writer = new OnlineWriter({

@@ -67,6 +67,8 @@ export interface Config {
   readonly half_life_days: number;
   /** Days after which what a user converted on may be shown to them again; null for never. */
   readonly repurchase_days: number | null;
+  /** The share of an answer's slots for campaigns that were hardly shown, 0..1. */
+  readonly exploration: number;
   readonly conversation_gap_minutes: number;
   /** The share of users who get popular campaigns whatever is known of them, 0..0.5. */
   readonly control_share: number;
@@ -172,6 +174,7 @@ function build(v: Values, cwd: string, problems: string[]): Config {
     lease_ms: v.PARLEY_LEASE_MS,
     half_life_days: v.PARLEY_HALF_LIFE_DAYS,
     repurchase_days: v.PARLEY_REPURCHASE_DAYS,
+    exploration: v.PARLEY_EXPLORATION,
     conversation_gap_minutes: v.PARLEY_CONVERSATION_GAP_MINUTES,
     control_share: v.PARLEY_CONTROL_SHARE,
     missing_campaigns: v.PARLEY_MISSING_CAMPAIGNS,

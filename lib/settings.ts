@@ -238,6 +238,11 @@ const MEANING = {
     "The number of days after which a campaign may be shown again to a user who converted on it, if it has no repurchase_days: " +
       'a number, or "never".',
   ),
+  PARLEY_EXPLORATION: describe(
+    number(0, 0.5).default(0.1),
+    "The share of an answer's slots for campaigns that were shown fewer than 200 times, in its second half: without it, a new " +
+      "campaign that no source finds is never shown, and how good it is stays unknown. 0 turns it off.",
+  ),
   PARLEY_CONVERSATION_GAP_MINUTES: describe(
     number(0.1, 100_000).default(30),
     "The number of minutes without a message after which a user's next message begins another conversation, if messages have " +

@@ -53,6 +53,7 @@ async function open({ services }: Flow) {
   const context = () => ({
     k: 10,
     shown: null,
+    exploration: null,
     stores,
     clock: systemClock,
     published,

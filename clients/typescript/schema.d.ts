@@ -644,6 +644,15 @@ export interface components {
             text: string;
         } | {
             /** @constant */
+            code: "exploration";
+            /** @description All users' events with the campaign, too few to know how good it is. */
+            facts: {
+                impressions: number;
+                clicks: number;
+            };
+            text: string;
+        } | {
+            /** @constant */
             code: "popular";
             /** @description All users' events with the campaign. */
             facts: {

@@ -1,4 +1,4 @@
-import { seededRandom } from "./random.ts";
+import { seededRandom } from "../core/random.ts";
 
 /** A mean with its 95 % bootstrap interval. */
 export interface Interval {

@@ -5,7 +5,7 @@ import { type Source, SOURCES, type Sources } from "../recommend/answer.ts";
 import { WEIGHTS } from "../recommend/score.ts";
 import { fitWeights, listOf } from "./fit_weights.ts";
 import { scoreRanking } from "./metrics.ts";
-import { seededRandom, shuffle } from "./random.ts";
+import { seededRandom, shuffle } from "../core/random.ts";
 import { type CandidateSet, rankBy } from "./rescore.ts";
 import type { Query } from "./splits.ts";
 

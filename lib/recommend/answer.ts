@@ -78,6 +78,12 @@ export type Reason =
     readonly text: string;
   }
   | {
+    readonly code: "exploration";
+    /** All users' events with the campaign, too few to know how good it is. */
+    readonly facts: { readonly impressions: number; readonly clicks: number };
+    readonly text: string;
+  }
+  | {
     readonly code: "popular";
     /** All users' events with the campaign. */
     readonly facts: { readonly conversions: number; readonly clicks: number; readonly impressions: number };

@@ -46,6 +46,7 @@ function reasonsFor(ranked: Ranked, options: ExplainOptions): Reason[] {
   const shown = sources.filter((source) => contributionOf(source) >= minimum)
     .filter((source) => !isConversationSource(source) || source === personCount).slice(0, MAX_REASONS);
   const reasons = shown.flatMap((source) => REASONS[source](ranked, options) ?? []);
+  if (ranked.explored) return [exploration(ranked), ...reasons].slice(0, MAX_REASONS);
   return reasons.length === 0 ? [popular(ranked)] : reasons;
 }
 
@@ -127,6 +128,13 @@ function similarity({ features }: Ranked): Reason | null {
     ? "It is the closest match to what you talk about."
     : `It is one of the ${rank} closest matches to what you talk about.`;
   return { code: "similarity", facts: { rank }, text };
+}
+
+function exploration({ stats: { impressions, clicks } }: Ranked): Reason {
+  const text = impressions === 0
+    ? "It is new and was never shown before."
+    : `It was shown ${times(impressions)} so far, too rarely to know how good it is.`;
+  return { code: "exploration", facts: { impressions, clicks }, text };
 }
 
 function popular(ranked: Ranked): Reason {

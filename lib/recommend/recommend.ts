@@ -1,5 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import { iso } from "../core/clock.ts";
+import { seededRandom } from "../core/random.ts";
 import { type Abortable, type Campaign, parseModelKey, type Published } from "../core/types.ts";
 import type { AnalyticsStore, CampaignStats } from "../stores/analytics/port.ts";
 import type { GraphStore } from "../stores/graph/port.ts";
@@ -20,6 +21,7 @@ import {
 } from "./candidates/similar_conversations.ts";
 import { findCampaigns } from "./candidates/similarity.ts";
 import { diversify } from "./diversify.ts";
+import { drawUncertain, exploredSlots, withExplored } from "./explore.ts";
 import { type Cause, explain } from "./explain.ts";
 import { Candidates, type SourceResults } from "./features.ts";
 import { isKnown, type KnownUser, NO_GRAPH_DATA, NO_WORDS, readUserGraph } from "./known_user.ts";
@@ -56,6 +58,8 @@ export interface RecommendOptions extends PageOptions {
   readonly published: Pick<Published, "version" | "model">;
   /** Days after which a campaign that the user converted on may be shown again, if it does not say so itself; null: never. */
   readonly repurchase_days: number | null;
+  /** The share of slots for campaigns that were hardly shown, 0..1, and the seed of chance; null for none. */
+  readonly exploration: { readonly share: number; readonly seed: number } | null;
   readonly trace: RequestTrace;
 }
 
@@ -137,17 +141,26 @@ export async function recommendTo(user: KnownUser, options: RecommendOptions): P
         options.diversity,
       ),
   );
+  const { uncertain } = learnt;
+  const page = await explore(chosen, {
+    ...options,
+    newCampaigns,
+    uncertain,
+    candidates,
+    weights,
+    suppressed,
+  });
   const causes = await trace.timed(
     "analytics",
     () =>
       trace.callStore(
         "analytics",
         NO_CAUSES,
-        (signal) => readCauses({ ...options, signal }, chosen, evidence),
+        (signal) => readCauses({ ...options, signal }, page, evidence),
       ),
   );
   const ends = [
-    ...chosen.flatMap((ranked) => ranked.campaign.ends_at ?? []),
+    ...page.flatMap((ranked) => ranked.campaign.ends_at ?? []),
     ...suppressed.flatMap(({ until }) => until ?? []),
   ];
   return {
@@ -156,7 +169,7 @@ export async function recommendTo(user: KnownUser, options: RecommendOptions): P
       strategy: isKnown(user) ? "personal" : "popular",
       arm: arm.name,
       led_by: leadingSource(chosen, weights),
-      items: chosen.map((ranked) => explain(ranked, { weights, causes })),
+      items: page.map((ranked) => explain(ranked, { weights, causes })),
     },
     holds_until: ends.sort()[0] ?? null,
     provenance: { ...evidence, causes, suppressed, considered: candidates.size, weights },
@@ -345,6 +358,43 @@ class BestRows {
     for (const campaign_id of campaign_ids) this.rows.set(campaign_id, null);
     for (const row of rows) if (this.passes(row.campaign)) this.rows.set(row.campaign.campaign_id, row);
   }
+}
+
+/** The page with some uncertain campaigns in it that may be shown, if the request explores. */
+async function explore(
+  page: readonly Ranked[],
+  options: RecommendOptions & Pick<ShowableRows, "suppressed"> & {
+    readonly newCampaigns: NewCampaigns;
+    readonly uncertain: readonly string[];
+    readonly candidates: Candidates;
+    readonly weights: Sources;
+  },
+): Promise<readonly Ranked[]> {
+  const { exploration, k, shown, exclude = [], candidates, weights, trace, clock } = options;
+  if (exploration === null) return page;
+  const random = seededRandom(exploration.seed + (shown?.size ?? 0));
+  const slots = exploredSlots(Math.min(k, page.length), exploration.share, random);
+  const never = new Set([...options.suppressed.map(({ campaign_id }) => campaign_id), ...exclude]);
+  if (slots === 0) return page;
+  const uncertain = [...options.newCampaigns.keys(), ...options.uncertain]
+    .filter((id) => !never.has(id) && !shown?.has(id));
+  const campaign_ids = drawUncertain(uncertain, random);
+  const { stores: { analytics }, published: { version } } = options;
+  const rows = await trace.timed(
+    "analytics",
+    () =>
+      trace.callStore(
+        "analytics",
+        [],
+        (signal) => loadShowable({ analytics, version, campaign_ids, now: iso(clock.now()), signal }),
+      ),
+  );
+  return await trace.timed("rank", () => {
+    candidates.add(campaign_ids);
+    const fitting = rows.filter(({ campaign }) => conditionOf(options)(campaign));
+    const ranked = rank(fitting, { weights, featuresOf: (id) => candidates.get(id)! });
+    return withExplored(page, ranked, { slots, random });
+  });
 }
 
 const NO_CAUSES: ReadonlyMap<string, Cause> = new Map();

@@ -37,6 +37,7 @@ import {
   type ComputedAnswer,
   readUser,
   readUserAnalytics,
+  type RecommendOptions,
   recommendTo,
 } from "./recommend.ts";
 import { type MessageClassifier, type PostedStores, readPostedUser } from "./posted_user.ts";
@@ -86,6 +87,16 @@ type AssignedPost = PostedRequest & { readonly arm: Arm };
 
 /** The share of the time that an answer waits for what is read once: the secret, and the names of campaigns. */
 const MAX_WAIT_SHARE = 0.2;
+
+/** How an answer gets its id. */
+interface Signing {
+  /** Null if the secret cannot be read now. */
+  readonly signer: IdSigner | null;
+  /** The same for all pages of an answer. */
+  readonly seed: number;
+  /** The page before; null for the first. */
+  readonly before: RecommendationId | null;
+}
 
 /** What a request for the next page can change. */
 interface NextRequest {
@@ -158,6 +169,8 @@ export class Recommender {
       embedder?: () => Promise<Embedder>;
       /** Without it, only given intents of posted messages count. */
       classifier?: MessageClassifier;
+      /** The share of slots for campaigns that were hardly shown, 0..1. Default 0. */
+      exploration?: number;
       /** What ids are signed with; default the secret that analytics keeps. */
       secret?: () => Promise<Uint8Array>;
       /** Called with a line about what answers lack although no store is down. */
@@ -274,19 +287,36 @@ export class Recommender {
     });
   }
 
-  /** The answer with an id that says what it was made from. */
-  private async withId(
+  /** What signs the answer to a request, and the seed of its pages. */
+  private async signing(
     request: RecommendationRequest | PostedRequest,
-    computed: ComputedAnswer,
-    before: RecommendationId | null,
-  ): Promise<ComputedAnswer> {
+    published: Published | null,
+  ): Promise<Signing> {
+    const before = request.cursor === undefined ? null : await this.readId(request.cursor);
     const signer = await this.idSigner();
+    const { user_id, k, intent, category, filter, diversity } = request;
+    const facts = [
+      user_id,
+      published?.version,
+      this.options.clock.now(),
+      k,
+      intent,
+      category,
+      filter,
+      diversity,
+    ];
+    return { signer, before, seed: before?.seed ?? signer?.seedOf(JSON.stringify(facts)) ?? 0 };
+  }
+
+  /** The answer with an id that says what it was made from; without one if it cannot be signed. */
+  private withId(
+    { k, intent, category, filter, diversity }: RecommendationRequest | PostedRequest,
+    computed: ComputedAnswer,
+    { signer, seed, before }: Signing,
+  ): ComputedAnswer {
     if (signer === null) return computed;
     const { user_id, version, strategy, arm, items } = computed.answer;
-    const { k, intent, category, filter, diversity } = request;
     const generated_at = Date.parse(computed.answer.generated_at);
-    const seed = before?.seed ??
-      signer.seedOf(JSON.stringify([user_id, version, generated_at, k, intent, category, filter, diversity]));
     const shown = before?.shown ?? new ShownCampaigns(seed);
     const recommendation_id = signer.sign({
       version,
@@ -465,23 +495,28 @@ export class Recommender {
     published: Published | null,
     trace: RequestTrace,
   ): Promise<ComputedAnswer> {
-    const before = request.cursor === undefined ? null : await this.readId(request.cursor);
+    const signing = await this.signing(request, published);
+    const { before } = signing;
     // Without analytics no campaign has a title: nothing that the other stores could add would be shown.
     if (published !== null && !trace.failures.has("analytics")) {
       const shown = before?.shown ?? null;
-      const computed = await this.recommend(request, { published, shown, trace });
+      const { exploration: share = 0 } = this.options;
+      // What others are compared with is popularity alone.
+      const explores = share > 0 && request.arm !== CONTROL_ARM && signing.signer !== null;
+      const exploration = explores ? { share, seed: signing.seed } : null;
+      const computed = await this.recommend(request, { published, shown, exploration, trace });
       // An empty store may have replaced the published one since the row was read.
       if (computed.answer.items.length === 0) {
         await trace.callStore("analytics", null, (signal) => this.published.reread({ signal }));
       }
-      if (!trace.failures.has("analytics")) return await this.withId(request, computed, before);
+      if (!trace.failures.has("analytics")) return this.withId(request, computed, signing);
     }
-    return await this.withId(request, this.popularAnswer(request, before, trace), before);
+    return this.withId(request, this.popularAnswer(request, before, trace), signing);
   }
 
   private async recommend(
     request: AssignedRequest | AssignedPost,
-    context: { published: Published; shown: ShownCampaigns | null; trace: RequestTrace },
+    context: Pick<RecommendOptions, "shown" | "exploration" | "trace"> & { published: Published },
   ): Promise<ComputedAnswer> {
     const { stores, clock, classifier = null, repurchase_days = null } = this.options;
     const { popular, version_data, catalogue } = this.versionCache;
@@ -523,8 +558,8 @@ export class Recommender {
       const body = JSON.stringify({ ...JSON.parse(cached.body), degraded });
       return this.toServedAnswer(trace, { body, degraded }, "stale");
     }
-    const before = request.cursor === undefined ? null : await this.readId(request.cursor);
-    const { answer } = await this.withId(request, this.popularAnswer(request, before, trace), before);
+    const signing = await this.signing(request, this.published.lastKnown());
+    const { answer } = this.withId(request, this.popularAnswer(request, signing.before, trace), signing);
     return this.toServedAnswer(trace, { body: JSON.stringify(answer), degraded: answer.degraded }, "bypass");
   }
 

@@ -32,6 +32,8 @@ export interface Scored extends Pick<CampaignRow, "campaign"> {
 export interface Ranked extends CampaignRow, Scored {
   readonly features: Features;
   readonly sources: Sources;
+  /** Shown to find out how good it is. */
+  readonly explored?: true;
 }
 
 /**

@@ -7,6 +7,7 @@ import type { Sources } from "./answer.ts";
 import { decodeItemWeights, ITEM_WEIGHTS_FILE } from "./item_item_file.ts";
 import { decodeRanker, RANKER_FILE } from "./ranker_file.ts";
 import { WEIGHTS } from "./score.ts";
+import { decodeUncertain, UNCERTAIN_FILE } from "./uncertain_file.ts";
 import { Wording } from "./wording.ts";
 import { decodeWording } from "./wording_file.ts";
 
@@ -25,6 +26,8 @@ export interface LearntData {
   readonly named_are_known: boolean | null;
   /** The catalogue's epoch before the indexes were built. */
   readonly built_from: number | null;
+  /** Campaigns that are worth trying, those with fewest impressions. */
+  readonly uncertain: readonly string[];
   /** Of sources; {@link WEIGHTS} if the version has none, or they cannot be used. */
   readonly weights: Sources;
 }
@@ -33,6 +36,7 @@ export const NOTHING_LEARNT: LearntData = Object.freeze({
   wording: null,
   named_are_known: null,
   built_from: null,
+  uncertain: [],
   weights: WEIGHTS,
 });
 
@@ -106,7 +110,7 @@ export class VersionData {
         return null;
       }
     };
-    const [items, postings, built_from, ranker] = await Promise.all([
+    const [items, postings, built_from, uncertain, ranker] = await Promise.all([
       file(
         ITEM_WEIGHTS_FILE,
         "item–item weights",
@@ -118,10 +122,12 @@ export class VersionData {
         "new campaigns",
         (bytes) => Promise.resolve(decodeCatalogueEpoch(bytes)),
       ),
+      file(UNCERTAIN_FILE, "campaigns to explore", decodeUncertain),
       file(RANKER_FILE, "ranking weights", decodeRanker),
     ]);
     const wording = postings && new Wording(postings);
     const named_are_known = postings?.named_are_known ?? null;
-    return { items, wording, named_are_known, built_from, weights: ranker?.weights ?? WEIGHTS };
+    const weights = ranker?.weights ?? WEIGHTS;
+    return { items, wording, named_are_known, built_from, uncertain: uncertain ?? [], weights };
   }
 }

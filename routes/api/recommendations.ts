@@ -52,6 +52,12 @@ const REASON = z.lazy(() => {
       text,
     }),
     z.object({
+      code: z.literal("exploration"),
+      facts: z.object({ impressions: count, clicks: count })
+        .meta({ description: "All users' events with the campaign, too few to know how good it is." }),
+      text,
+    }),
+    z.object({
       code: z.literal("popular"),
       facts: z.object({ conversions: count, clicks: count, impressions: count })
         .meta({ description: "All users' events with the campaign." }),

@@ -11,6 +11,7 @@ import { carryCampaignSources } from "./campaign_sources.ts";
 import { currentDerivation, type Derivation, readDerivation, saveDerivation } from "./derivation.ts";
 import { type SavedWeights, saveItemWeights } from "./item_weights.ts";
 import { carryRanker } from "./ranker.ts";
+import { saveUncertain } from "./uncertain.ts";
 import { refuseOtherModel, vectorSet } from "./vector_store.ts";
 import { type SavedWording, saveWording } from "./wording.ts";
 
@@ -100,6 +101,7 @@ export async function buildVersion(
   const latest = latestTime(clock.now());
   await saveCatalogueEpoch(analytics, { version, signal });
   const { campaigns } = await analytics.buildStats({ version, half_life_days, latest, signal });
+  await saveUncertain(analytics, { version, signal });
   const weights = await saveItemWeights(analytics, { version, signal });
   const wording = await saveWording(analytics, { version, signal });
   const built = await store.build({ version, signal, ...log && { log } });

@@ -58,6 +58,24 @@ export function stats(test: Test): void {
     assert.equal(found.at(-1)?.popularity, 0, "nobody met it");
   });
 
+  test("leastShown() lists those with fewest impressions first, below a number of them, ties by id", async (store) => {
+    await store.upsertCampaigns({
+      campaigns: ["a", "b", "c", "d"].map((campaign_id) => campaign({ campaign_id })),
+    });
+    const shown = { a: 3, b: 1, d: 1 };
+    const events = Object.entries(shown).flatMap(([campaign_id, count]) =>
+      Array.from({ length: count }, (_, n) => event({ user_id: `u${n}`, campaign_id, type: "impression" }))
+    );
+    await store.upsertEvents({ events });
+    await store.buildStats({ version: 1, half_life_days: 30, latest: minute(60) });
+    const ids = async (max_impressions: number, limit = 10) =>
+      (await store.leastShown({ version: 1, max_impressions, limit })).map((row) => row.campaign_id);
+    assert.deepEqual(await ids(4), ["c", "b", "d", "a"]);
+    assert.deepEqual(await ids(3), ["c", "b", "d"]);
+    assert.deepEqual(await ids(3, 2), ["c", "b"]);
+    assert.deepEqual(await store.leastShown({ version: 2, max_impressions: 9, limit: 9 }), []);
+  });
+
   test("popular() lists best first, ties by id", async (store) => {
     await store.upsertCampaigns({
       campaigns: ["d", "c", "b", "a"].map((id) => campaign({ campaign_id: id })),

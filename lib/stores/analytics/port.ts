@@ -233,6 +233,10 @@ export interface ReleaseStore {
   stats(options: { version: number; campaign_ids: readonly string[] } & Abortable): Promise<CampaignStats[]>;
   /** The most popular campaigns under a data version, best first, ties by id. */
   popular(options: { version: number; limit: number } & Abortable): Promise<CampaignStats[]>;
+  /** Campaigns with fewer impressions under a data version, those with fewest first, ties by id. It reads all stats of the version. */
+  leastShown(
+    options: { version: number; max_impressions: number; limit: number } & Abortable,
+  ): Promise<CampaignStats[]>;
   /**
    * Saves a file of a version that is not published yet, such as learnt weights, and replaces that of an earlier attempt
    * once the new one is whole. Throws `conflict` for a published version or an older one. Erasing users removes

@@ -385,6 +385,12 @@ export class SqlAnalytics implements AnalyticsStore {
     return this.releases.popular(options);
   }
 
+  leastShown(
+    options: { version: number; max_impressions: number; limit: number } & Abortable,
+  ): Promise<CampaignStats[]> {
+    return this.releases.leastShown(options);
+  }
+
   saveFile(options: VersionFile & { bytes: Uint8Array }): Promise<void> {
     return this.releases.saveFile(options);
   }

@@ -90,6 +90,8 @@ function statements({ texts, isIn, insertRows }: Dialect) {
     insertStats: `${insertRows("stats", Object.keys(STATS))} ${replacing(STATS, ["version", "campaign_id"])}`,
     stats: `${STATS_OF} WHERE version = $1 AND ${isIn("campaign_id", "$2")} ORDER BY campaign_id`,
     popular: `${STATS_OF} WHERE version = $1 ORDER BY popularity DESC, campaign_id LIMIT $2`,
+    leastShown:
+      `${STATS_OF} WHERE version = $1 AND impressions < $2 ORDER BY impressions, campaign_id LIMIT $3`,
     record: `${insertRows("sources", Object.keys(SOURCE))} ${replacing(SOURCE, ["kind", "uri"])}`,
   };
 }
@@ -218,6 +220,16 @@ export class SqlReleases implements ReleaseStore {
   popular(options: { version: number; limit: number } & Abortable): Promise<CampaignStats[]> {
     const { version, limit } = options;
     return this.db.query(() => all<CampaignStats>(this.sql.popular, version, limit), options);
+  }
+
+  leastShown(
+    options: { version: number; max_impressions: number; limit: number } & Abortable,
+  ): Promise<CampaignStats[]> {
+    const { version, max_impressions, limit } = options;
+    return this.db.query(
+      () => all<CampaignStats>(this.sql.leastShown, version, max_impressions, limit),
+      options,
+    );
   }
 
   async saveFile({ version, name, bytes, signal }: VersionFile & { bytes: Uint8Array }): Promise<void> {

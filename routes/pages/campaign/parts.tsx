@@ -138,6 +138,7 @@ const REASON_NAMES: Readonly<Record<Reason["code"], string>> = {
   co_engagement: "it goes with what they engaged with",
   intent: "it answers what they asked about",
   similarity: "it matches what they talk about",
+  exploration: "it was hardly shown yet",
   popular: "it is popular",
 };
 

@@ -67,6 +67,7 @@ export class HeldOutAnswers {
         wording: new Wording(postings),
         named_are_known,
         built_from: null,
+        uncertain: [],
         weights: WEIGHTS,
       },
       stats.toSorted((a, b) => b.popularity - a.popularity || (a.campaign_id < b.campaign_id ? -1 : 1)),
@@ -83,6 +84,7 @@ export class HeldOutAnswers {
       user_id: before.user_id,
       k: 1,
       shown: null,
+      exploration: null,
       stores: {
         vectors: { forModel: () => Promise.resolve(this.vectors()) },
         graph: this.graph(),

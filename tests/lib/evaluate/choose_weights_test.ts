@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { chooseWeights, type EvaluatedQuery } from "../../../lib/evaluate/choose_weights.ts";
-import { seededRandom } from "../../../lib/evaluate/random.ts";
+import { seededRandom } from "../../../lib/core/random.ts";
 import { SOURCES } from "../../../lib/recommend/answer.ts";
 import { WEIGHTS } from "../../../lib/recommend/score.ts";
 import { campaign } from "../../fixtures/rows.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { bootstrapMean } from "../../../lib/evaluate/bootstrap_mean.ts";
 import { METRICS, scoreRanking } from "../../../lib/evaluate/metrics.ts";
-import { seededRandom, shuffle } from "../../../lib/evaluate/random.ts";
+import { seededRandom, shuffle } from "../../../lib/core/random.ts";
 
 const close = (a: number, b: number) => assert.ok(Math.abs(a - b) < 1e-12, `${a} is not ${b}`);
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { seededRandom } from "../../../lib/evaluate/random.ts";
+import { seededRandom } from "../../../lib/core/random.ts";
 import { fitListwise, type List, listwiseLoss } from "../../../lib/ml/listwise_softmax.ts";
 
 /** Lists of `n` items with random features, of which one is chosen by the softmax of these weights. */

@@ -231,7 +231,7 @@ scene(
   "goes without weights and postings that a version lacks or that are damaged, says so, and is whole",
   async (scene) => {
     const { world, clock } = scene;
-    for (const [bytes, lines] of [[null, 0], [new Uint8Array(100), 3]] as const) {
+    for (const [bytes, lines] of [[null, 0], [new Uint8Array(100), 4]] as const) {
       const analytics = new Proxy(world.stores.analytics, {
         get: (target, name) => {
           if (name === "file") return () => Promise.resolve(bytes);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { backup, DatabaseSync } from "../../../deps.ts";
-import { seededRandom } from "../../../lib/evaluate/random.ts";
+import { seededRandom } from "../../../lib/core/random.ts";
 import { inFiles } from "../../fixtures/files.ts";
 import { Sqlite } from "../../../lib/stores/engines/sqlite/sqlite.ts";
 import { openSqlite, RESTORE, transaction } from "../../../lib/stores/engines/sqlite/file.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { seededRandom, shuffle } from "../../../lib/evaluate/random.ts";
+import { seededRandom, shuffle } from "../../../lib/core/random.ts";
 import { randomOf } from "../../fixtures/vectors.ts";
 
 Deno.test("seededRandom() is mulberry32, so that a seed gives the same folds on every machine and in every version", () => {
