@@ -16,9 +16,13 @@ import { modelKey } from "../../lib/core/types.ts";
 import { batches } from "../../lib/core/batches.ts";
 import { ANSWER_MS } from "../../lib/recommend/store_policy.ts";
 import { VersionData } from "../../lib/recommend/version_data.ts";
+import { MemoryCache } from "../../lib/stores/cache/memory/memory_cache.ts";
 import { createApp } from "../../routes/app.ts";
 import { addDerived, deriveUsers, NOTHING_DERIVED } from "../../lib/derive/derive_users.ts";
 import { deriveOptions, USERS } from "../../tasks/steps/conversations.ts";
+import type { VersionFile } from "../../lib/stores/analytics/port.ts";
+import { RANKER_FILE } from "../../lib/recommend/ranker_file.ts";
+import { learn } from "../../tasks/steps/learn/learn.ts";
 import { saveItemWeights } from "../../tasks/steps/item_weights.ts";
 import { saveWording } from "../../tasks/steps/wording.ts";
 import { contextOf } from "../fixtures/context.ts";
@@ -52,14 +56,24 @@ const STEPS: Record<string, (services: Services, folder: string) => Promise<stri
     const { conversations, rows, bytes } = await saveWording(analytics, { version: VERSION });
     return `${rows} words of ${conversations} conversations; file ${megabytes(bytes)}`;
   },
-  publish: async ({ analytics, vectors, embedder }) => {
+  indexes: async ({ analytics, vectors, embedder }) => {
     const { model } = await embedder();
-    const latest = new Date().toISOString();
-    await analytics.buildStats({ version: VERSION, half_life_days: 365, latest });
+    await analytics.buildStats({ version: VERSION, half_life_days: 365, latest: new Date().toISOString() });
     const { conversations } = await (await vectors.forModel({ model })).build({ version: VERSION });
-    const published = { version: VERSION, run_id: "bench", model: modelKey(model), at: latest };
-    await analytics.publish({ published, sources: [] });
     return `popularity, and indexes of ${conversations} conversations and as many profiles`;
+  },
+  learn: async (services) => {
+    const { model } = await services.embedder();
+    const store = await services.vectors.forModel({ model });
+    const { outcome, queries, difference } = await learn(contextOf({ services }).context, store, VERSION);
+    return `${outcome}; ${JSON.stringify(queries)}, ${JSON.stringify(difference)}`;
+  },
+  publish: async ({ analytics, embedder }) => {
+    const { model } = await embedder();
+    const at = new Date().toISOString();
+    const published = { version: VERSION, run_id: "bench", model: modelKey(model), at };
+    await analytics.publish({ published, sources: [] });
+    return `version ${VERSION}`;
   },
   load: async ({ analytics }) => {
     const before = held();
@@ -98,21 +112,36 @@ const STEPS: Record<string, (services: Services, folder: string) => Promise<stri
   },
   answers: async (_, folder) => {
     const { value: stores, close } = await openServing(configOf(folder));
-    const app = await createApp({ stores, clock: systemClock, version: "bench", keys: [], log: null });
-    const ask = async (at: number) => {
-      const start = performance.now();
-      const response = await app.request(`/recommendations/${userId(at * 37 % WORLD.users)}?k=10`);
-      await response.text();
-      if (!response.ok) throw new Error(`expected 200 and got ${response.status}`);
-      return performance.now() - start;
-    };
-    const times: number[] = [];
-    for (let at = 0; at < TIMES / 2; at++) await ask(TIMES + at);
-    const cpu = cpuMs();
-    for (let at = 0; at < TIMES; at++) times.push(await ask(at));
-    const each = (cpuMs() - cpu) / TIMES;
+    // The same stores, as if the version had no weights of its own.
+    const file = (options: VersionFile) =>
+      options.name === RANKER_FILE ? Promise.resolve(null) : stores.analytics.file(options);
+    const analytics = Object.assign(Object.create(stores.analytics), { file });
+    const fixed = { ...stores, analytics, cache: new MemoryCache({ max_bytes: 64e6 }) };
+    const both = await Promise.all(
+      [stores, fixed].map((stores) =>
+        createApp({ stores, clock: systemClock, version: "bench", keys: [], log: null })
+      ),
+    );
+    const times: number[][] = [[], []];
+    const cpu = [0, 0];
+    // In turns, so that other load is the same for both.
+    for (let at = 0; at < 1.5 * TIMES; at++) {
+      for (const which of at % 2 === 0 ? [0, 1] : [1, 0]) {
+        const start = { ms: performance.now(), cpu: cpuMs() };
+        const response = await both[which]!.request(
+          `/recommendations/${userId(at * 37 % WORLD.users)}?k=10`,
+        );
+        await response.text();
+        if (!response.ok) throw new Error(`expected 200 and got ${response.status}`);
+        if (at < TIMES / 2) continue;
+        times[which]!.push(performance.now() - start.ms);
+        cpu[which]! += cpuMs() - start.cpu;
+      }
+    }
     await close();
-    return `uncached ${quantiles(times)} ms, CPU ${each.toFixed(2)} ms each`;
+    return ["the version's weights", "the fixed weights"].map((weights, which) =>
+      `${weights}: uncached ${quantiles(times[which]!)} ms, CPU ${(cpu[which]! / TIMES).toFixed(2)} ms each`
+    ).join("; ");
   },
 };
 
