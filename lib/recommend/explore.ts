@@ -46,7 +46,7 @@ export function withExplored(
 }
 
 /**
- * A rate of clicks from the Beta distribution that follows from a uniform prior and what was seen. Of n uniform numbers the a-th
+ * A rate of clicks from the Beta distribution that follows from a uniform prior and the events. Of n uniform numbers the a-th
  * smallest has the distribution Beta(a, n + 1 − a).
  */
 function drawnRate({ stats: { impressions, clicks } }: Ranked, random: () => number): number {
