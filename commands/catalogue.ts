@@ -1,7 +1,9 @@
 import type { Config } from "../lib/config.ts";
-import { messageOf, ParleyError } from "../lib/core/errors.ts";
 import { type Catalogue, parseCatalogue } from "../lib/intents/catalogue.ts";
 import { isSample, SAMPLE_INTENTS } from "./sample.ts";
+import { readSettingFile } from "./setting_file.ts";
+
+const FILE = { setting: "PARLEY_INTENTS", noun: "catalogue" };
 
 /**
  * The catalogue that is set; else the sample's where all data are the sample's, for intents of one shop say nothing of
@@ -14,25 +16,5 @@ export async function readCatalogue(
   const sampleIntents = sources.length > 0 && sources.every(isSample) ? SAMPLE_INTENTS : null;
   const source = config.intents ?? sampleIntents;
   if (source === null) return null;
-  return parseCatalogue({ source, text: await read(source) });
-}
-
-async function read(path: string): Promise<string> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) {
-      throw new ParleyError(
-        "invalid",
-        `the catalogue of PARLEY_INTENTS cannot be read: ${messageOf(error)}`,
-        {
-          cause: error,
-        },
-      );
-    }
-    throw new ParleyError(
-      "invalid",
-      `there is no catalogue ${path}: correct PARLEY_INTENTS, or unset it`,
-    );
-  }
+  return parseCatalogue({ source, text: await readSettingFile({ path: source, ...FILE }) });
 }

@@ -11,6 +11,7 @@ import { filesOf } from "../lib/stores/open.ts";
 import type { ScheduleStore } from "../lib/stores/runs/port.ts";
 import { fileAt } from "../lib/stores/engines/sqlite/file.ts";
 import { readCatalogue } from "./catalogue.ts";
+import { readExperiments } from "./experiments.ts";
 import { moveRecordPath } from "./data_folder.ts";
 import { findingOf, type IdentifiedFinding } from "./known_problems.ts";
 import { allDags } from "./engine.ts";
@@ -70,6 +71,11 @@ export async function checkFiles(config: Config): Promise<Finding[]> {
     if (config.intents !== null) await readCatalogue(config, []);
   } catch (error) {
     findings.push(critical("intents_unreadable", reasonOf(error)));
+  }
+  try {
+    await readExperiments(config);
+  } catch (error) {
+    findings.push(critical("experiments_unreadable", reasonOf(error)));
   }
   if (config.inbox !== null) {
     const missing = await Deno.stat(config.inbox).then(() => null, messageOf) ??

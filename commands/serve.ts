@@ -17,6 +17,7 @@ import { ExportFolder } from "../lib/exports/export_folder.ts";
 import { openArtifacts } from "../lib/stores/open.ts";
 import { createApp } from "../routes/app.ts";
 import { allDags } from "./engine.ts";
+import { readExperiments } from "./experiments.ts";
 import { announceStop, shutdownSignal } from "./exit.ts";
 import { listenHttp } from "./listener.ts";
 import { requestLog } from "./logs.ts";
@@ -44,6 +45,7 @@ interface Serving {
 
 /** Opens the stores and listens. Closing lets requests under way finish. */
 export async function listen(config: Config): Promise<Opened<Serving>> {
+  const experiments = await readExperiments(config);
   await startTracing();
   const stores = await openServing(config);
   const closing = new AbortController();
@@ -70,7 +72,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       secret: () => readSecret(config, stores.value),
       answer_ms,
       repurchase_days,
-      arms: new Arms(config),
+      arms: new Arms({ ...config, splits: experiments }),
       exploration,
       warn: (line) => log("serve").warning("{line}", { line }),
     });

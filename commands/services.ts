@@ -29,6 +29,7 @@ import { emptiedStore } from "../lib/monitoring/emptied_store.ts";
 import { STORE_NAMES } from "../lib/telemetry/store_metrics.ts";
 import type { Services } from "../tasks/services.ts";
 import { readCatalogue } from "./catalogue.ts";
+import { readExperiments } from "./experiments.ts";
 import { embedderOptions, modelName } from "./models.ts";
 
 /** An open resource, and the only way to close it. */
@@ -100,6 +101,18 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
   };
   const { inbox, max_source_bytes, max_bad_share, earliest, retention_days } = config;
   const { half_life_days, conversation_gap_minutes, embed_long, missing_campaigns } = config;
+  let recommender: Recommender | null = null;
+  /** Later than the other services: a wrong file of experiments stops tasks that make answers, and no others. */
+  const openRecommender = async () =>
+    new Recommender({
+      stores: { ...stores.value, cache: NO_CACHE },
+      clock: systemClock,
+      answer_ms: WHOLE_ANSWER_MS,
+      secret: () => readSecret(config, stores.value),
+      repurchase_days: config.repurchase_days,
+      arms: new Arms({ ...config, splits: await readExperiments(config) }),
+      warn: (line) => console.error(`parley: ${line}`),
+    });
   const value: Services = {
     ...stores.value,
     clock: systemClock,
@@ -116,15 +129,9 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
       missing_campaigns,
     },
     embedder,
-    recommender: new Recommender({
-      stores: { ...stores.value, cache: NO_CACHE },
-      clock: systemClock,
-      answer_ms: WHOLE_ANSWER_MS,
-      secret: () => readSecret(config, stores.value),
-      repurchase_days: config.repurchase_days,
-      arms: new Arms(config),
-      warn: (line) => console.error(`parley: ${line}`),
-    }),
+    recommender: {
+      explain: async (request) => await (recommender ??= await openRecommender()).explain(request),
+    },
     exports: new ExportFolder(`${config.data}/exports`),
     catalogue: ({ sources }) => readCatalogue(config, sources),
     dataset: (store, table) => datasetName(config[store], table),

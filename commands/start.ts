@@ -4,6 +4,7 @@ import { systemClock } from "../lib/core/clock.ts";
 import { reasonOf } from "../lib/core/errors.ts";
 import { KINDS } from "../lib/core/types.ts";
 import { openAnalytics } from "../lib/stores/open.ts";
+import { readExperiments } from "./experiments.ts";
 import { announceStop, EXIT, shutdownSignal } from "./exit.ts";
 import { isSample, sourcesOfRun, writeSample } from "./sample.ts";
 import { INTERRUPTED, nextRunText, startScheduler } from "./schedule.ts";
@@ -18,6 +19,7 @@ const SAMPLE_USER = "keziah-boateng";
 /** Everything in one process: loads sources or the sample, then answers and runs the schedule until a signal stops it. */
 export async function start(config: Config): Promise<number> {
   refuseTestEmbedder(config);
+  await readExperiments(config);
   await surviveUncaught(config);
   const shutdown = shutdownSignal();
   try {

@@ -72,6 +72,8 @@ export interface Config {
   readonly conversation_gap_minutes: number;
   /** The share of users who get popular campaigns whatever is known of them, 0..0.5. */
   readonly control_share: number;
+  /** Path of the file of experiments; null without one. */
+  readonly experiments: string | null;
   /** What becomes of campaigns that are in no source any more. */
   readonly missing_campaigns: "keep" | "end";
   readonly log: LogLevel;
@@ -177,6 +179,7 @@ function build(v: Values, cwd: string, problems: string[]): Config {
     exploration: v.PARLEY_EXPLORATION,
     conversation_gap_minutes: v.PARLEY_CONVERSATION_GAP_MINUTES,
     control_share: v.PARLEY_CONTROL_SHARE,
+    experiments: v.PARLEY_EXPERIMENTS === undefined ? null : absolute(v.PARLEY_EXPERIMENTS, cwd),
     missing_campaigns: v.PARLEY_MISSING_CAMPAIGNS,
     log: v.PARLEY_LOG,
   };

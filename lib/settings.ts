@@ -256,6 +256,11 @@ const MEANING = {
       "these users gets a worse answer and few users measure nothing: 0.02 is a start with 200,000 active users, 0.1 with " +
       "40,000.",
   ),
+  PARLEY_EXPERIMENTS: describe(
+    text,
+    "A JSON file of experiments, which compare ways of ranking on parts of the users. It is read at the start.",
+    "none",
+  ),
   PARLEY_MISSING_CAMPAIGNS: describe(
     z.enum(["keep", "end"], { error: "is neither keep nor end" }).default("keep"),
     'Handling of campaigns that no source has any more: "keep" reports them; "end" sets their status to "ended" until a source ' +

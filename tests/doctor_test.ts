@@ -158,6 +158,18 @@ sampleTest("doctor reads the file of intents and looks for the inbox", async (co
   }
 });
 
+sampleTest("doctor reads the file of experiments", async (config) => {
+  const at = `${config.data}/experiments.json`;
+  for (const content of [null, "[", '{"experiments":[{"id":"a/b"}]}']) {
+    if (content !== null) await Deno.writeTextFile(at, content);
+    const told = await doctorReport(config, { PARLEY_EXPERIMENTS: at });
+    assert.deepEqual([told.code, codesOf(told)], [1, ["experiments_unreadable"]], `${content}`);
+    assert.match(told.findings[0].text, /experiments\.json/);
+  }
+  await Deno.writeTextFile(at, '{"experiments":[]}');
+  assert.equal((await doctorReport(config, { PARLEY_EXPERIMENTS: at })).code, 0);
+});
+
 sampleTest("doctor says when the schedule is due, and whether a scheduler lives", async (config) => {
   const report = () => doctorReport(config, { PARLEY_SCHEDULE: "30 2 * * *" });
   const severities = ({ findings }: { findings: { code: string; severity: string }[] }) =>

@@ -567,7 +567,7 @@ export interface components {
              * @enum {string}
              */
             strategy: "personal" | "popular";
-            /** @description The part of the users that this one is in: `control` in the control share, else `default`. */
+            /** @description The part of the users that this one is in: `control` in the control share, `EXPERIMENT/ARM` in an experiment, else `default`. */
             arm: string;
             /** @description The source that contributes most to the items; null without items. */
             led_by: ("mention" | "similar_conversations" | "wording" | "co_engagement" | "intent" | "similarity" | "popularity") | null;

@@ -1,5 +1,5 @@
 import { createHash } from "../../deps.ts";
-import type { Sources } from "./answer.ts";
+import { type Source, SOURCES, type Sources } from "./answer.ts";
 
 /** A part of the users, to whom answers are made in one way, so that ways can be compared. */
 export interface Arm {
@@ -7,6 +7,22 @@ export interface Arm {
   readonly name: string;
   /** Weights in place of those of the data version. */
   readonly weights?: Sources;
+  /** The sources whose weights of the data version count, popularity among them in any case; default: all. */
+  readonly sources?: readonly Source[];
+  /** Default of the request's `diversity`. */
+  readonly diversity?: number;
+}
+
+/** Arms of equal size that a share of the users is in for a time, chosen by chance. */
+export interface ArmSplit {
+  readonly id: string;
+  /** ISO time of its start; null if it has always been. */
+  readonly starts_at: string | null;
+  /** ISO time of its end, at which it is over; null for never. */
+  readonly ends_at: string | null;
+  /** 0..1, of the users outside the control arm. */
+  readonly share: number;
+  readonly arms: readonly Arm[];
 }
 
 /** The arm of users in no other, and of conversations without a stored user. */
@@ -26,8 +42,10 @@ export const CONTROL_ARM: Arm = Object.freeze({
   }),
 });
 
-/** What the hash of the control share is of; another text would put other users into it. */
+/** Each begins what a hash is of; another text would put other users into an arm. */
 const CONTROL = "parley.control.v1";
+const SHARE = "parley.share.v1";
+const ARM = "parley.arm.v1";
 
 /**
  * Which arm a user is in. It depends on the user's id and the settings alone, so it is the same in every process, after a restart, and in
@@ -35,18 +53,37 @@ const CONTROL = "parley.control.v1";
  * compute the arms elsewhere, and ids are given by the operator's systems, not chosen by users.
  */
 export class Arms {
-  /** `control_share` is the share of users in {@link CONTROL_ARM}, 0..1. */
-  constructor(private readonly options: { readonly control_share: number }) {}
+  /** `control_share` is the share of users in {@link CONTROL_ARM}, 0..1. Of `splits` no two may be at the same time. */
+  constructor(
+    private readonly options: { readonly control_share: number; readonly splits?: readonly ArmSplit[] },
+  ) {}
 
-  /** The arm of a user; null is for no stored user. */
-  of(user_id: string | null): Arm {
-    const { control_share } = this.options;
-    if (user_id === null || control_share === 0) return DEFAULT_ARM;
-    return position([CONTROL, user_id]) < control_share ? CONTROL_ARM : DEFAULT_ARM;
+  /** The arm of a user at this time in epoch milliseconds; null is for no stored user. */
+  of(user_id: string | null, now: number): Arm {
+    const { control_share, splits = [] } = this.options;
+    if (user_id === null) return DEFAULT_ARM;
+    if (control_share > 0 && position([CONTROL, user_id]) < control_share) return CONTROL_ARM;
+    const split = splits.find((split) => isRunning(split, now));
+    if (split === undefined || position([SHARE, split.id, user_id]) >= split.share) return DEFAULT_ARM;
+    return split.arms[Math.floor(split.arms.length * position([ARM, split.id, user_id]))]!;
   }
 }
 
-/** A number that is spread evenly over 0 ≤ x < 1 for different texts, independent for each first text. */
-function position(texts: readonly [string, string]): number {
+/** Whether a split is in progress at this time in epoch milliseconds. */
+function isRunning({ starts_at, ends_at }: ArmSplit, now: number): boolean {
+  return (starts_at === null || Date.parse(starts_at) <= now) &&
+    (ends_at === null || now < Date.parse(ends_at));
+}
+
+/** What counts in an arm, given the weights of the data version. */
+export function weightsIn({ weights, sources }: Arm, ofVersion: Sources): Sources {
+  if (weights !== undefined || sources === undefined) return weights ?? ofVersion;
+  const counts = (source: Source) => source === "popularity" || sources.includes(source);
+  const entries = SOURCES.map((source) => [source, counts(source) ? ofVersion[source] : 0]);
+  return Object.fromEntries(entries) as unknown as Sources;
+}
+
+/** A number that is spread evenly over 0 ≤ x < 1 for different texts, and independent of that for other texts. */
+function position(texts: readonly string[]): number {
   return createHash("sha256").update(JSON.stringify(texts)).digest().readUIntBE(0, 6) / 2 ** 48;
 }

@@ -8,7 +8,7 @@ import type { VectorStores } from "../stores/vectors/port.ts";
 import type { Answer, PageOptions, Sources } from "./answer.ts";
 import type { CatalogueReader, NewCampaigns } from "./catalogue_reader.ts";
 import { readVersion } from "./read_version.ts";
-import { type Arm, DEFAULT_ARM } from "./arms.ts";
+import { type Arm, DEFAULT_ARM, weightsIn } from "./arms.ts";
 import { NO_CO_ENGAGEMENT } from "./candidates/co_engagement.ts";
 import { findTargets } from "./candidates/intents.ts";
 import type { PopularReader } from "./candidates/popularity.ts";
@@ -118,7 +118,7 @@ export async function recommendTo(user: KnownUser, options: RecommendOptions): P
     candidates.add(results.asked);
     return {
       candidates,
-      weights: weightsFor(candidates.all(), arm.weights ?? learnt.weights),
+      weights: weightsFor(candidates.all(), weightsIn(arm, learnt.weights)),
       evidence,
     };
   });
@@ -138,7 +138,7 @@ export async function recommendTo(user: KnownUser, options: RecommendOptions): P
       diversify(
         rank(rows, { weights, featuresOf: (id) => candidates.get(id)! }),
         Math.min(options.k, MAX_SHOWN - (options.shown?.size ?? 0)),
-        options.diversity,
+        options.diversity ?? arm.diversity,
       ),
   );
   const { uncertain } = learnt;

@@ -259,7 +259,7 @@ export class Recommender {
   private assign<Request extends { readonly user_id: string | null }>(
     request: Request,
   ): Request & { readonly arm: Arm } {
-    return { ...request, arm: this.arms.of(request.user_id) };
+    return { ...request, arm: this.arms.of(request.user_id, this.options.clock.now()) };
   }
 
   /** Throws `invalid` for an id that was not signed with the secret, and `unavailable` if that cannot be read. */

@@ -101,7 +101,7 @@ const ANSWER = z.lazy(() =>
       }),
     arm: z.string().meta({
       description:
-        "The part of the users that this one is in: `control` in the control share, else `default`.",
+        "The part of the users that this one is in: `control` in the control share, `EXPERIMENT/ARM` in an experiment, else `default`.",
     }),
     led_by: z.enum(SOURCES).nullable()
       .meta({ description: "The source that contributes most to the items; null without items." }),

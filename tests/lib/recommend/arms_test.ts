@@ -1,26 +1,25 @@
 import assert from "node:assert/strict";
 import { ManualClock } from "../../../lib/core/clock.ts";
 import type { Answer, PostedRows } from "../../../lib/recommend/answer.ts";
-import { type Arm, Arms, CONTROL_ARM, DEFAULT_ARM } from "../../../lib/recommend/arms.ts";
+import { type Arm, Arms, type ArmSplit, CONTROL_ARM, DEFAULT_ARM } from "../../../lib/recommend/arms.ts";
 import { Recommender } from "../../../lib/recommend/recommender.ts";
 import { IdSigner } from "../../../lib/recommend/recommendation_id.ts";
 import { messageInput, toMessage } from "../../../lib/schema/message.ts";
-import { event } from "./samples.ts";
+import { event, NO_SOURCES } from "./samples.ts";
 import { ANSWER_MS, fails, faulty, NOW, openWorld, type World } from "./world.ts";
 
 const USERS = Array.from({ length: 20_000 }, (_, n) => `user-${n}`);
 const controls = (control_share: number) => {
   const arms = new Arms({ control_share });
-  return USERS.filter((user_id) => arms.of(user_id) === CONTROL_ARM);
+  return USERS.filter((user_id) => arms.of(user_id, NOW) === CONTROL_ARM);
 };
+/** Five standard deviations of a binomial count. */
+const isNear = (count: number, share: number, of = USERS.length) =>
+  Math.abs(count - share * of) < 5 * Math.sqrt(of * share * (1 - share));
 
 Deno.test("Arms.of() puts the share of users into the control arm, and keeps them when the share grows", () => {
   assert.deepEqual(controls(0), []);
-  // Five standard deviations of a binomial count.
-  for (const share of [0.02, 0.1, 0.5]) {
-    const deviation = Math.abs(controls(share).length - share * USERS.length);
-    assert.ok(deviation < 5 * Math.sqrt(USERS.length * share * (1 - share)), `${share} ${deviation}`);
-  }
+  for (const share of [0.02, 0.1, 0.5]) assert.ok(isNear(controls(share).length, share), `${share}`);
   const tenth = new Set(controls(0.1));
   assert.ok(controls(0.02).every((user_id) => tenth.has(user_id)));
 });
@@ -31,7 +30,59 @@ Deno.test("Arms.of() gives the arm of every release: an update of Parley moves n
 });
 
 Deno.test("Arms.of() puts no one into the control arm without a stored user", () => {
-  assert.equal(new Arms({ control_share: 0.5 }).of(null), DEFAULT_ARM);
+  assert.equal(new Arms({ control_share: 0.5, splits: [split("x")] }).of(null, NOW), DEFAULT_ARM);
+});
+
+function split(id: string, options: Partial<ArmSplit> = {}): ArmSplit {
+  const arms = [{ name: `${id}/a` }, { name: `${id}/b` }];
+  return { id, starts_at: null, ends_at: null, share: 1, arms, ...options };
+}
+const armsOf = (options: ConstructorParameters<typeof Arms>[0], now = NOW) => {
+  const arms = new Arms(options);
+  return USERS.map((user_id) => arms.of(user_id, now).name);
+};
+const count = (names: readonly string[], name: string) => names.filter((one) => one === name).length;
+
+Deno.test("Arms.of() splits a share of the users outside the control arm into arms of equal size", () => {
+  const names = armsOf({ control_share: 0.1, splits: [split("x", { share: 0.5 })] });
+  for (
+    const [name, share] of [["control", 0.1], ["default", 0.45], ["x/a", 0.225], ["x/b", 0.225]] as const
+  ) {
+    assert.ok(isNear(count(names, name), share), `${name} ${count(names, name)}`);
+  }
+  const all = armsOf({ control_share: 0.1, splits: [split("x")] });
+  assert.ok(names.every((name, i) => name === "default" || name === all[i]), "a larger share moves users");
+});
+
+Deno.test("Arms.of() gives arms of two experiments, and the control arm, independently", () => {
+  const [x, y] = ["x", "y"].map((id) => armsOf({ control_share: 0, splits: [split(id)] })) as [
+    string[],
+    string[],
+  ];
+  const control = armsOf({ control_share: 0.5 });
+  for (const [one, other] of [["x/a", "y/a"], ["x/b", "y/a"]] as const) {
+    const both = x.filter((name, i) => name === one && y[i] === other).length;
+    assert.ok(isNear(both, 0.25), `${one} ${other} ${both}`);
+  }
+  assert.ok(isNear(x.filter((name, i) => name === "x/a" && control[i] === "control").length, 0.25));
+});
+
+Deno.test("Arms.of() has a split from its start to before its end, and then the next one", () => {
+  const at = (ms: number) => new Date(NOW + ms).toISOString();
+  const splits = [
+    split("x", { starts_at: at(0), ends_at: at(10) }),
+    split("y", { starts_at: at(10), ends_at: at(20) }),
+  ];
+  const nameAt = (ms: number) =>
+    new Arms({ control_share: 0, splits }).of("user-1", NOW + ms).name.slice(0, 2);
+  assert.deepEqual([-1, 0, 9, 10, 19, 20].map(nameAt), ["de", "x/", "x/", "y/", "y/", "de"]);
+});
+
+Deno.test("Arms.of() gives arms of experiments that no update of Parley changes", () => {
+  assert.equal(
+    armsOf({ control_share: 0, splits: [split("x")] }).slice(0, 12).map((name) => name.at(-1)).join(""),
+    "aaaabbbabbba",
+  );
 });
 
 const SECRET = new Uint8Array(32).fill(7);
@@ -136,4 +187,36 @@ armTest("its answers need no store that only personal answers need", async ({ st
   const [control, personal] = [asker({ stores: broken }, inControl), asker({ stores: broken }, inDefault)];
   assert.deepEqual((await control.serve("ann")).degraded, []);
   assert.deepEqual((await personal.serve("ann")).degraded.toSorted(), ["graph", "vectors"]);
+});
+
+Deno.test("Recommender ranks by the weights, the sources and the diversity of an arm, and the request's diversity takes precedence", async () => {
+  const world = await openWorld();
+  try {
+    const explained = (arm: Omit<Arm, "name">, diversity?: number, user_id = "ann") =>
+      new Recommender({
+        stores: world.stores,
+        clock: new ManualClock(NOW),
+        answer_ms: ANSWER_MS,
+        arms: { of: () => ({ name: "x/a", ...arm }) },
+      }).explain({ user_id, k: 8, ...diversity !== undefined && { diversity } });
+    const used = async (arm: Omit<Arm, "name">) => {
+      const { weights } = (await explained(arm)).provenance!;
+      return Object.entries(weights).filter(([, weight]) => weight > 0).map(([source]) => source).toSorted();
+    };
+    assert.ok((await used({})).includes("similar_conversations"));
+    assert.deepEqual(await used({ sources: ["wording"] }), ["popularity", "wording"]);
+    const weights = { ...NO_SOURCES, intent: 3, popularity: 1 };
+    assert.deepEqual((await explained({ weights })).provenance!.weights, {
+      ...NO_SOURCES,
+      intent: 0.75,
+      popularity: 0.25,
+    });
+    const order = async (arm: Omit<Arm, "name">, diversity?: number) =>
+      ids((await explained(arm, diversity, "new")).answer);
+    const [none, all] = [await order({ diversity: 0 }), await order({ diversity: 1 })];
+    assert.notDeepEqual(none, all);
+    assert.deepEqual([await order({ diversity: 1 }, 0), await order({}, 1)], [none, all]);
+  } finally {
+    await world.close();
+  }
 });
