@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { fitWeights, listOf, PRIORS } from "../../../lib/evaluate/fit_weights.ts";
-import { seededRandom } from "../../../lib/evaluate/random.ts";
+import { seededRandom } from "../../../lib/core/random.ts";
 import type { CandidateSet } from "../../../lib/evaluate/rescore.ts";
 import { type Source, SOURCES, type Sources } from "../../../lib/recommend/answer.ts";
 import { normalizeWeights, scoreOf, WEIGHTS } from "../../../lib/recommend/score.ts";
