@@ -48,7 +48,7 @@ export async function start(config: Config): Promise<number> {
 }
 
 /** Configured sources; else the sample, if nothing else was ever loaded; null if there is nothing to load. */
-async function sourcesToLoad(config: Config): Promise<Sources | null> {
+export async function sourcesToLoad(config: Config): Promise<Sources | null> {
   if (KINDS.some((kind) => config.sources[kind].length > 0)) return config.sources;
   if (await isPublished(config)) return null;
   const isFresh = await isNew(config).catch((error) => {

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { writeSample } from "../commands/sample.ts";
+import { sourcesToLoad } from "../commands/start.ts";
 import { openServices } from "../commands/services.ts";
 import { loadConfig } from "../lib/config.ts";
 import { command, run, runHere, until, withFolder } from "./fixtures/commands.ts";
+import { quietly } from "./fixtures/quietly.ts";
 import { message } from "./fixtures/rows.ts";
 
 const ROWS = ["one", "two", "three"].map((text, n) =>
@@ -38,7 +40,7 @@ Deno.test("a failed run exits with 1, and quarantine lists why without the row's
     const failed = await run(folder, "pipeline", ["pipeline", "--messages", "bad.ndjson"]);
     assert.equal(failed.code, 1);
     const [, run_id] = /run (nightly-\S+): failed/.exec(failed.stdout) ?? [];
-    const status = await run(folder, "pipeline", ["pipeline", "status", run_id!]);
+    const status = await runHere(folder, ["pipeline", "status", run_id!]);
     assert.match(status.stdout, /^validate: all rows are bad/m, "it says why, also without a terminal");
     const listed = await runHere(folder, ["pipeline", "quarantine"]);
     assert.match(listed.stdout, /bad\.ndjson:1 .*timestamp/);
@@ -69,7 +71,7 @@ Deno.test("a source that is left out is named once and fails the command, and th
 
 Deno.test("wrong usage and configuration exit with 2 and say everything that is wrong", () =>
   withFolder(async (folder) => {
-    assert.equal((await run(folder, "pipeline", ["pipeline", "--nonsense"])).code, 2);
+    assert.equal((await runHere(folder, ["pipeline", "--nonsense"])).code, 2);
     const nothing = await runHere(folder, ["pipeline"]);
     assert.equal(nothing.code, 2);
     assert.match(nothing.stderr, /there is no source/);
@@ -98,7 +100,9 @@ Deno.test("nothing is served from the test embedder unless that is wanted", () =
     assert.equal((await runHere(folder, ["pipeline", "--messages", `${folder}/messages.ndjson`])).code, 0);
     const env = { PARLEY_ALLOW_TEST_EMBEDDER: "0", PARLEY_EMBEDDINGS: "", PARLEY_PORT: "0" };
     for (const verb of ["start", "serve"]) {
-      const refused = await run(folder, verb, [verb], { env });
+      const refused = verb === "serve"
+        ? await run(folder, verb, [verb], { env })
+        : await runHere(folder, [verb], { env });
       assert.equal(refused.code, 2, refused.stderr);
       assert.match(
         refused.stderr,
@@ -109,10 +113,12 @@ Deno.test("nothing is served from the test embedder unless that is wanted", () =
 
 Deno.test("--help works everywhere", () =>
   withFolder(async (folder) => {
+    const asProcess = await run(folder, "pipeline", ["--help"]);
+    assert.deepEqual(asProcess, await runHere(folder, ["--help"]));
     for (const verb of [[], ["start"], ["serve"], ["schedule"], ["pipeline"], ["backup"], ["reset"]]) {
-      const { code, stdout } = await run(folder, "pipeline", [...verb, "--help"]);
+      const { code, stdout } = await runHere(folder, [...verb, "--help"]);
       assert.equal(code, 0);
-      assert.match(stdout, /^Usage: parley/);
+      assert.match(stdout, new RegExp(`^${["Usage: parley", ...verb].join(" ")} `));
     }
   }));
 
@@ -255,9 +261,8 @@ Deno.test("runs can be listed, looked at, retried, pruned, and a single task run
     for (const [args, sentence, env = {}] of forGood) {
       const run_id = `${order[3]}-for-good`;
       const task = ["pipeline", "run-task", "--dag", "nightly", "--run-id", run_id, ...args];
-      // Outside of the folder nothing may be written, and of a missing option the parser itself prints.
-      const asProcess = args.length === 0 || args.includes("--output");
-      const { code, stderr } = asProcess
+      // Outside of the folder a process may not write.
+      const { code, stderr } = args.includes("--output")
         ? await run(folder, "pipeline", task)
         : await runHere(folder, task, { env });
       assert.equal(code, 98, stderr);
@@ -393,14 +398,14 @@ Deno.test("start loads the sample, answers, and stops in order; a second start h
     Deno.writeTextFileSync(`${folder}/own.ndjson`, ROWS);
     const own = await runHere(folder, ["pipeline", "--messages", `${folder}/own.ndjson`]);
     assert.match(own.stdout, /The sample is still in the stores .* `deno task reset --sample`/);
-    const backup = await run(folder, "backup", ["backup"]);
+    const backup = await runHere(folder, ["backup"]);
     assert.equal(backup.code, 0, backup.stderr);
     const [, copy] = /copied to (\S+);/.exec(backup.stdout) ?? [];
     const restored = `${folder}/restored`;
     await Deno.mkdir(restored);
     await Deno.rename(copy!, `${restored}/.parley`);
     assert.match(
-      (await run(restored, "reset", ["reset", "--sample"])).stdout,
+      (await runHere(restored, ["reset", "--sample"])).stdout,
       /426 messages of 60 sample users and 50 campaigns are removed/,
     );
     await Deno.rename(`${restored}/.parley/parley-sample`, `${restored}/x`).then(
@@ -411,6 +416,12 @@ Deno.test("start loads the sample, answers, and stops in order; a second start h
 
 Deno.test("start does not mix the sample with data of one's own, from a run that failed or was killed", () =>
   withFolder(async (folder) => {
+    const loads = async () => {
+      const config = loadConfig({ PARLEY_DATA: `${folder}/.parley`, PARLEY_EMBEDDINGS: "test:64" });
+      const { value: sources, said } = await quietly(() => sourcesToLoad(config));
+      assert.equal(sources === null, /the sample is not mixed with your data/.test(said.join()));
+      return sources !== null;
+    };
     const starts = async () => {
       const child = command(folder, "start", ["start"], { env: { ...LEASE, PARLEY_PORT: "0" } }).spawn();
       await child.stdin.close();
@@ -429,31 +440,33 @@ Deno.test("start does not mix the sample with data of one's own, from a run that
     Deno.writeTextFileSync(`${folder}/bad.ndjson`, "{}\n");
     const nightly = (file: string) => runHere(folder, ["pipeline", "--messages", `${folder}/${file}`]);
     assert.equal((await nightly("bad.ndjson")).code, 1);
-    assert.equal(await starts(), false, "after a run that failed before it wrote anything");
+    assert.equal(await loads(), false, "after a run that failed before it wrote anything");
 
     await Deno.remove(`${folder}/.parley`, { recursive: true });
     assert.equal((await nightly("none.ndjson")).code, 1);
-    assert.equal(await starts(), false, "after a run whose source does not exist");
+    assert.equal(await loads(), false, "after a run whose source does not exist");
 
     Deno.writeTextFileSync(`${folder}/own.ndjson`, ROWS);
     for (const task of ["ingest", "documents"]) {
       await Deno.remove(`${folder}/.parley`, { recursive: true });
       await killedIn(folder, task, ["--messages", "own.ndjson"]);
-      assert.equal(await starts(), false, `after a run that was killed in ${task}`);
+      assert.equal(await loads(), false, `after a run that was killed in ${task}`);
     }
+    assert.equal(await starts(), false);
 
     await Deno.remove(`${folder}/.parley`, { recursive: true });
     await killedIn(folder, "graph", await sampleArgs(folder));
-    assert.equal(await starts(), true, "after a run of the sample that was killed with rows stored");
+    assert.equal(await loads(), true, "after a run of the sample that was killed with rows stored");
+    assert.equal(await starts(), true);
 
     await Deno.remove(`${folder}/.parley`, { recursive: true });
     const config = loadConfig({ PARLEY_DATA: `${folder}/.parley` });
     const opened = await openServices(config);
     await opened.value.documents.upsert({ messages: [message()] });
     await opened.close();
-    assert.equal(await starts(), false, "with rows of an unknown run");
+    assert.equal(await loads(), false, "with rows of an unknown run");
     assert.equal((await runHere(folder, ["reset", "--all", "--yes"])).code, 0);
-    assert.equal(await starts(), true);
+    assert.equal(await loads(), true);
   }));
 
 /** The arguments with which `start` loads the sample. */
@@ -528,7 +541,7 @@ Deno.test("a pipeline that is interrupted says so, and what continues it", () =>
       const [stdout] = await Promise.all([new Response(child.stdout).text(), rest()]);
       assert.equal((await child.status).code, 130);
       assert.match(stdout, said);
-      assert.equal((await run(folder, "pipeline", ["pipeline", "work"])).code, 0);
+      assert.equal((await runHere(folder, ["pipeline", "work"])).code, 0);
       const { stdout: runs } = await runHere(folder, ["pipeline", "runs", "--json"]);
       assert.deepEqual(JSON.parse(runs).runs.map(({ state }: { state: string }) => state), ["success"]);
       await Deno.remove(`${folder}/.parley`, { recursive: true });
