@@ -113,7 +113,7 @@ Deno.test(`up to ${KILLS} kills while a run completes an erasure leave no byte o
     const killed = await disturbedRun(flow, {
       dag_id: "erase",
       kills: KILLS,
-      life: () => 400 + 1_200 * next(),
+      next,
     });
     assert.ok(killed > 0, "no process lived long enough to be killed");
     const left = countTraces(flow.config.data, traces);

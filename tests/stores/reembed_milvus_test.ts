@@ -33,9 +33,8 @@ Deno.test({
       await withFlow(async (flow) => {
         assert.equal((await nightlyRun(flow, SAMPLE)).outcome, "success");
         const before = await answersOf(flow, FEW);
-        const life = () => 300 + 900 * next();
         const disturbed = (model: string) =>
-          disturbedRun(flow, { dag_id: "reembed", params: [`model=${model}`], kills: KILLS, life, env });
+          disturbedRun(flow, { dag_id: "reembed", params: [`model=${model}`], kills: KILLS, next, env });
         const during = await whileAsking(flow, () => disturbed(LARGE), FEW);
         const there = await answersOf(flow, FEW);
         unmixed(during, { 1: before, 2: there });
