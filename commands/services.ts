@@ -100,7 +100,7 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
     return opened;
   };
   const { inbox, max_source_bytes, max_bad_share, earliest, retention_days } = config;
-  const { half_life_days, conversation_gap_minutes, embed_long, missing_campaigns } = config;
+  const { half_life_days, weights, conversation_gap_minutes, embed_long, missing_campaigns } = config;
   let recommender: Recommender | null = null;
   /** Later than the other services: a wrong file of experiments stops tasks that make answers, and no others. */
   const openRecommender = async () =>
@@ -124,6 +124,7 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
       earliest,
       retention_days,
       half_life_days,
+      weights,
       conversation_gap_minutes,
       embed_long,
       missing_campaigns,

@@ -65,6 +65,7 @@ export interface Config {
   /** How long a process may be silent before another takes over its runs. */
   readonly lease_ms: number;
   readonly half_life_days: number;
+  readonly weights: "learnt" | "fixed";
   /** Days after which what a user converted on may be shown to them again; null for never. */
   readonly repurchase_days: number | null;
   /** The share of an answer's slots for campaigns that were hardly shown, 0..1. */
@@ -175,6 +176,7 @@ function build(v: Values, cwd: string, problems: string[]): Config {
     retention_days: v.PARLEY_RETENTION_DAYS,
     lease_ms: v.PARLEY_LEASE_MS,
     half_life_days: v.PARLEY_HALF_LIFE_DAYS,
+    weights: v.PARLEY_WEIGHTS,
     repurchase_days: v.PARLEY_REPURCHASE_DAYS,
     exploration: v.PARLEY_EXPLORATION,
     conversation_gap_minutes: v.PARLEY_CONVERSATION_GAP_MINUTES,

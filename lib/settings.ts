@@ -231,6 +231,11 @@ const MEANING = {
     number(0.01, 3_650).default(365),
     "The number of days after which an event counts half for popularity. If demand changes within weeks, 30 is better.",
   ),
+  PARLEY_WEIGHTS: describe(
+    z.enum(["learnt", "fixed"], { error: "is neither learnt nor fixed" }).default("learnt"),
+    'The weights of sources in answers: "learnt" has each run learn them from what users chose, for which it embeds up to 2,000 texts, ' +
+      'and take them if they are not worse on other users; "fixed" are those that Parley has until there is enough data.',
+  ),
   PARLEY_REPURCHASE_DAYS: describe(
     z.union([z.literal("never"), number(0, 36_500)], {
       error: "is neither never nor a number of days from 0 to 36500",

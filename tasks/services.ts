@@ -66,6 +66,8 @@ export interface Settings {
   readonly conversation_gap_minutes: number;
   /** Days after which an event counts half for popularity. */
   readonly half_life_days: number;
+  /** Whether runs learn the weights of sources. */
+  readonly weights: "learnt" | "fixed";
   /** What becomes of campaigns that are in no source any more. */
   readonly missing_campaigns: "keep" | "end";
   /** Days that artifacts and refused rows are kept. */

@@ -62,7 +62,7 @@ ${
     wrap(
       "A run detects a changed setting that affects derived data, even if no source has changed. If " +
         "`PARLEY_CONVERSATION_GAP_MINUTES` changes, it derives all users again; if `PARLEY_HALF_LIFE_DAYS` changes, popularity; " +
-        "if the catalogue changes, intents. If `PARLEY_EARLIEST` changes, it reads sources again (stored rows stay). With " +
+        "if `PARLEY_WEIGHTS` changes, the weights of sources; if the catalogue changes, intents. If `PARLEY_EARLIEST` changes, it reads sources again (stored rows stay). With " +
         "`PARLEY_MISSING_CAMPAIGNS=end` it ends campaigns that are missing from their source. If `PARLEY_EMBEDDINGS` or " +
         "`PARLEY_EMBED_LONG` changes, it fails, and the error names the command to switch. If `PARLEY_INTENTS` is unset, " +
         "messages keep their intents, and a warning says so.",

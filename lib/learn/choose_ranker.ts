@@ -52,8 +52,7 @@ export async function chooseRanker(
   const held_out = queries.filter(({ is_held_out }) => is_held_out);
   const counts = { training: training.length, held_out: held_out.length };
   if (held_out.length < MIN_HELD_OUT) {
-    const none = { weights: WEIGHTS, learnt: null, difference: null };
-    return { outcome: "too_few", ...none, queries: counts, propensities: [] };
+    return tooFew(counts);
   }
   const propensities = await estimatePropensities(training, { signal });
   const learnt = await fitWeights(
@@ -76,6 +75,12 @@ export async function chooseRanker(
     queries: counts,
     propensities,
   };
+}
+
+/** Nothing is compared, and the fixed weights count. */
+export function tooFew(queries: ChosenRanker["queries"]): ChosenRanker {
+  const none = { weights: WEIGHTS, learnt: null, difference: null, propensities: [] };
+  return { outcome: "too_few", ...none, queries };
 }
 
 /** The mean over queries, each by the mean inverse propensity of its choices. */

@@ -11,6 +11,8 @@ const DERIVATION = z.object({
   format: z.number(),
   conversation_gap_minutes: z.number(),
   half_life_days: z.number(),
+  /** Absent in versions of an earlier Parley. */
+  weights: z.enum(["learnt", "fixed"]).default("learnt"),
   model: z.string(),
   embed_long: z.string(),
   missing_campaigns: z.string(),
@@ -23,11 +25,13 @@ export type Derivation = z.infer<typeof DERIVATION>;
 
 /** What a run derives by. `model` is the name of the model that it embeds with, by default the configured one. */
 export function currentDerivation(settings: Settings, model = settings.model): Derivation {
-  const { conversation_gap_minutes, half_life_days, embed_long, missing_campaigns, earliest } = settings;
+  const { conversation_gap_minutes, half_life_days, weights, embed_long, missing_campaigns, earliest } =
+    settings;
   return {
     format: FORMAT,
     conversation_gap_minutes,
     half_life_days,
+    weights,
     model,
     embed_long,
     missing_campaigns,
@@ -82,6 +86,7 @@ export async function findSettingsChanges(services: Services, options: Abortable
   };
   compare("conversation_gap_minutes", true, "all users are derived again");
   compare("half_life_days", false, "popularity is derived again");
+  compare("weights", false, "the weights of answers are set again");
   // What was ended stays so until its source has it again.
   if (now.missing_campaigns === "end") {
     compare("missing_campaigns", false, "campaigns that have left their source are ended");

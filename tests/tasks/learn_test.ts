@@ -157,8 +157,9 @@ const outputOf = <Output>({ snapshot }: Ran, task: string) =>
 Deno.test("a run that has too few choices to compare weights publishes the fixed ones, and says so", () =>
   withFlow(async (flow) => {
     const ran = await load(flow, shopRows(SHOP));
-    const { outcome, difference, findings } = outputOf<LearnOutput>(ran, "learn");
+    const { outcome, difference, findings, queries } = outputOf<LearnOutput>(ran, "learn");
     assert.deepEqual([outcome, difference, findings], ["too_few", null, []]);
+    assert.ok(queries.held_out > 10 && queries.training > 10);
     assert.deepEqual(await saved(flow), { weights: WEIGHTS, learnt_for: null });
     const logs = await flow.runs.logs({
       run_id: ran.snapshot.run.run_id,
@@ -166,8 +167,21 @@ Deno.test("a run that has too few choices to compare weights publishes the fixed
       after: 0,
       limit: 10,
     });
-    assert.match(logs.map(({ line }) => line).join("\n"), /500 are needed: the fixed weights count/);
+    assert.match(
+      logs.map(({ line }) => line).join("\n"),
+      /\d+ queries to compare weights on, 500 are needed: the fixed weights count/,
+    );
   }));
+
+Deno.test("a run with PARLEY_WEIGHTS=fixed learns nothing, and a change of it makes the next run set the weights", () =>
+  withFlow(async (flow) => {
+    const ran = await load(flow, shopRows(SHOP));
+    assert.equal(outputOf<LearnOutput>(ran, "learn").outcome, "off");
+    assert.deepEqual(await saved(flow), { weights: WEIGHTS, learnt_for: null });
+    const settings = { ...flow.services.settings, weights: "learnt" as const };
+    const again = await nightlyRun({ ...flow, services: { ...flow.services, settings } }, {});
+    assert.equal(outputOf<LearnOutput>(again, "learn").outcome, "too_few");
+  }, { PARLEY_WEIGHTS: "fixed" }));
 
 Deno.test("a run whose weights cannot be learnt still publishes its data", () =>
   withFlow(async (flow) => {

@@ -7,10 +7,11 @@ import {
   type ChosenRanker,
   type LearningQuery,
   MIN_HELD_OUT,
+  tooFew,
 } from "../../../lib/learn/choose_ranker.ts";
 import type { Anomaly } from "../../../lib/monitoring/anomaly.ts";
 import { CampaignNames } from "../../../lib/recommend/mentions.ts";
-import { encodeRanker, RANKER_FILE } from "../../../lib/recommend/ranker_file.ts";
+import { encodeRanker, type Ranker, RANKER_FILE } from "../../../lib/recommend/ranker_file.ts";
 import { WEIGHTS } from "../../../lib/recommend/score.ts";
 import type { AnalyticsStore } from "../../../lib/stores/analytics/port.ts";
 import type { VectorStore } from "../../../lib/stores/vectors/port.ts";
@@ -21,7 +22,9 @@ import { refuseOtherModel } from "../vector_store.ts";
 import { readMoments, readQueries, type SampledPart } from "./read_queries.ts";
 import { sampleUsers } from "./sample_users.ts";
 
-export interface LearnOutput extends Omit<ChosenRanker, "propensities"> {
+export interface LearnOutput extends Omit<ChosenRanker, "outcome" | "propensities"> {
+  /** `off` if PARLEY_WEIGHTS says so. */
+  readonly outcome: ChosenRanker["outcome"] | "off";
   /** By place, how often it is looked at compared with the first. */
   readonly propensities: readonly number[];
   /** For the check of the version. */
@@ -42,47 +45,78 @@ const PAGE = 1_000;
 export async function learn(context: StepContext, store: VectorStore, version: number): Promise<LearnOutput> {
   const { services, signal } = context;
   const { analytics } = services;
+  if (services.settings.weights === "fixed") {
+    context.log("PARLEY_WEIGHTS is fixed: the fixed weights count");
+    await saveRanker(context, version, { weights: WEIGHTS, learnt_for: null });
+    return { ...NOTHING_LEARNT, outcome: "off" };
+  }
   const published = await publishedRanker(analytics, { signal });
   const before = published?.weights ?? WEIGHTS;
-  const queries = await collectQueries(context, store, version);
-  const chosen = await chooseRanker(queries, { before, signal });
+  const { parts, counts } = await sampleMoments(context);
+  const chosen = counts.held_out < MIN_HELD_OUT
+    ? tooFew(counts)
+    : await chooseRanker(await collectQueries(context, { store, version, parts }), { before, signal });
   const learnt_for = { adopted: version, held_back: published?.learnt_for ?? null, too_few: null };
-  const bytes = encodeRanker({ weights: chosen.weights, learnt_for: learnt_for[chosen.outcome] });
-  await analytics.saveFile({ version, name: RANKER_FILE, bytes, signal });
-  report(context, version, chosen);
+  await saveRanker(context, version, { weights: chosen.weights, learnt_for: learnt_for[chosen.outcome] });
+  report(context, chosen);
   const finding = heldBack(context, chosen);
   return { ...chosen, findings: finding === null ? [] : [finding] };
 }
 
-/** The queries of as many parts of the sampled users as give enough of them; none if fewer are held out than are needed. */
+const NOTHING_LEARNT = Object.freeze({
+  weights: WEIGHTS,
+  learnt: null,
+  difference: null,
+  queries: { training: 0, held_out: 0 },
+  propensities: [],
+  findings: [],
+});
+
+async function saveRanker(
+  { services, signal, writes }: StepContext,
+  version: number,
+  ranker: Ranker,
+): Promise<void> {
+  await services.analytics.saveFile({ version, name: RANKER_FILE, bytes: encodeRanker(ranker), signal });
+  const { weights } = ranker;
+  writes({
+    ...services.dataset("analytics", "ranker"),
+    rows: SOURCES.length,
+    version: String(version),
+    fields: FIELDS.ranker,
+    quality: { ...weights },
+  });
+}
+
+/** As many parts of the sampled users as give enough moments, and how many these are: more than queries, if some texts are not embedded. */
+async function sampleMoments({ services, signal }: StepContext) {
+  const parts: SampledPart[] = [];
+  const counts = { training: 0, held_out: 0 };
+  for (const users of await sampleUsers(services.analytics, { signal })) {
+    const limit = MAX_QUERIES - counts.training - counts.held_out;
+    if (limit <= 0) break;
+    const part = await readMoments(services, users, { limit, signal });
+    parts.push(part);
+    for (const { is_held_out } of part.moments) counts[is_held_out ? "held_out" : "training"]++;
+  }
+  return { parts, counts };
+}
+
 async function collectQueries(
   context: StepContext,
-  store: VectorStore,
-  version: number,
+  { store, version, parts }: { store: VectorStore; version: number; parts: readonly SampledPart[] },
 ): Promise<LearningQuery[]> {
   const { services, signal } = context;
-  const parts: SampledPart[] = [];
-  let [count, held_out] = [0, 0];
-  for (const users of await sampleUsers(services.analytics, { signal })) {
-    const part = await readMoments(services, users, { limit: MAX_QUERIES - count, signal });
-    parts.push(part);
-    count += part.moments.length;
-    held_out += part.moments.filter(({ is_held_out }) => is_held_out).length;
-    if (count >= MAX_QUERIES) break;
-  }
-  if (held_out < MIN_HELD_OUT) {
-    context.log(`users have chosen something at ${count} moments, of which ${held_out} are held out`);
-    return [];
-  }
   const embedder = await services.embedder();
   refuseOtherModel(embedder.model, store.model);
   const { names, campaigns } = await readCatalogue(services.analytics, { signal });
   const budget = { texts: MAX_TEXTS };
+  const total = parts.reduce((sum, { moments }) => sum + moments.length, 0);
   const queries: LearningQuery[] = [];
   for (const part of parts) {
     const options = { services, store, embedder, version, names, campaigns, budget, signal };
     queries.push(...await readQueries(options, part));
-    context.progress({ done: queries.length, total: count });
+    context.progress({ done: queries.length, total });
   }
   return queries;
 }
@@ -107,9 +141,9 @@ async function readCatalogue(analytics: Pick<AnalyticsStore, "campaignPage">, { 
   return { names, campaigns };
 }
 
-function report(context: StepContext, version: number, chosen: ChosenRanker): void {
+function report(context: StepContext, chosen: ChosenRanker): void {
   const { services } = context;
-  const { outcome, queries, weights, learnt } = chosen;
+  const { outcome, queries, learnt } = chosen;
   const { training, held_out } = queries;
   context.rows({ in: training + held_out, out: outcome === "adopted" ? 1 : 0 });
   if (learnt === null) {
@@ -124,13 +158,6 @@ function report(context: StepContext, version: number, chosen: ChosenRanker): vo
   }
   context.reads(services.dataset("analytics", "events"));
   context.reads(services.dataset("documents", "messages"));
-  context.writes({
-    ...services.dataset("analytics", "ranker"),
-    rows: SOURCES.length,
-    version: String(version),
-    fields: FIELDS.ranker,
-    quality: { training, held_out, popularity: weights.popularity },
-  });
 }
 
 function queriesText(count: number): string {
