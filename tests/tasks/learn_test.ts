@@ -4,6 +4,7 @@ import type { EngagementEvent, Message } from "../../lib/core/types.ts";
 import { CampaignNames } from "../../lib/recommend/mentions.ts";
 import type { LearningQuery } from "../../lib/learn/choose_ranker.ts";
 import { decodeRanker, encodeRanker, RANKER_FILE } from "../../lib/recommend/ranker_file.ts";
+import { readCheckResults } from "../../lib/monitoring/check_results.ts";
 import { WEIGHTS } from "../../lib/recommend/score.ts";
 import type { VersionFile } from "../../lib/stores/analytics/port.ts";
 import type { CheckOutput } from "../../tasks/steps/check.ts";
@@ -11,6 +12,7 @@ import { buildVersion } from "../../tasks/steps/derive.ts";
 import { learn, type LearnOutput } from "../../tasks/steps/learn/learn.ts";
 import { readMoments, readQueries } from "../../tasks/steps/learn/read_queries.ts";
 import { sampleUsers } from "../../tasks/steps/learn/sample_users.ts";
+import { allDags } from "../../commands/engine.ts";
 import { contextOf, withInputStores } from "../fixtures/context.ts";
 import { type Flow, nightlyRun, type Ran, vectorsOf, withFlow, writeRows } from "../fixtures/flow.ts";
 import { event, message, minute } from "../fixtures/rows.ts";
@@ -216,6 +218,13 @@ Deno.test("learn() takes weights that are better on other users, and holds other
       finding!.text,
       /held back: on \d+ queries of other users NDCG@10 changes by .*; the version keeps/,
     );
+
+    const results = await readCheckResults(
+      flow.runs,
+      allDags(flow.config).get("nightly")!,
+      new Date(0).toISOString(),
+    );
+    assert.ok(results.stores.some(({ code }) => code === "weights_held_back"), "pages and doctor report it");
 
     const store = await vectorsOf(flow.services);
     const { version } = await buildVersion(flow.services, store, { derivation: null });

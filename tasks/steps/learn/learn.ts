@@ -179,7 +179,7 @@ function differenceText({ difference, queries }: ChosenRanker): string {
 
 /** Null if the learnt weights are taken. A warning if they are worse; a difference that may be chance needs no action. */
 function heldBack(
-  { run, task_id, services: { clock } }: StepContext,
+  { run, services: { clock } }: StepContext,
   chosen: ChosenRanker,
 ): Anomaly | null {
   const { outcome, difference } = chosen;
@@ -187,7 +187,8 @@ function heldBack(
   return {
     code: "weights_held_back",
     severity: difference.high < 0 ? "warning" : "info",
-    subject: { kind: "task", dag_id: run.dag_id, task_id },
+    // It is so until the next run has compared again.
+    subject: { kind: "store", store: "analytics" },
     figure: difference.low,
     expected: 0,
     unit: "share",
