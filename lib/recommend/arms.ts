@@ -11,6 +11,8 @@ export interface Arm {
   readonly sources?: readonly Source[];
   /** Default of the request's `diversity`. */
   readonly diversity?: number;
+  /** False if its answers have no slots for campaigns that were hardly shown. Default true. */
+  readonly explores?: false;
 }
 
 /** Arms of equal size that a share of the users is in for a time, chosen by chance. */
@@ -31,6 +33,8 @@ export const DEFAULT_ARM: Arm = Object.freeze({ name: "default" });
 /** The arm whose users get the popular campaigns, whatever is known of them. */
 export const CONTROL_ARM: Arm = Object.freeze({
   name: "control",
+  // What others are compared with is popularity alone.
+  explores: false,
   weights: Object.freeze({
     mention: 0,
     similar_conversations: 0,

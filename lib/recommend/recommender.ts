@@ -15,6 +15,7 @@ import type {
   PostedRequest,
   PostedRows,
   RecommendationRequest,
+  Sources,
   UserAnswer,
 } from "./answer.ts";
 import { CatalogueReader } from "./catalogue_reader.ts";
@@ -45,7 +46,7 @@ import { IdSigner, type RecommendationId } from "./recommendation_id.ts";
 import { ShownCampaigns } from "./shown_campaigns.ts";
 import { TextVectors } from "./text_vectors.ts";
 import { popularCampaigns, type PopularRequest } from "./popular_campaigns.ts";
-import type { Ranked } from "./score.ts";
+import { type Ranked, WEIGHTS } from "./score.ts";
 import type { CampaignRow } from "./showable.ts";
 import { similarCampaigns } from "./similar_campaigns.ts";
 import { RequestTrace, type Stage, type Step } from "./request_trace.ts";
@@ -356,6 +357,24 @@ export class Recommender {
   }
 
   /**
+   * The answer to rows that are not stored, by these weights of sources in place of those of the version, without exploration.
+   * Throws as {@link explain}.
+   */
+  async tryOut(request: PostedRequest, weights?: Sources): Promise<ComputedAnswer> {
+    const trace = new RequestTrace(this.policies, this.answer_ms);
+    const published = await trace.timed("analytics", () => this.currentVersion(trace));
+    const arm: Arm = { name: "playground", explores: false, ...weights && { weights } };
+    return await this.compute({ ...request, arm }, published, trace);
+  }
+
+  /** The weights of sources that answers are scored with now; the fixed ones before the first publish. */
+  async weights(): Promise<Sources> {
+    const published = await this.published.current();
+    if (published === null) return WEIGHTS;
+    return (await this.versionCache.version_data.load(published.version)).weights;
+  }
+
+  /**
    * The campaigns that may be shown now and are most like one of the catalogue: see `similarCampaigns()`. Throws `not_found` if there is
    * no such campaign, and `unavailable` if nothing has been published yet or analytics does not respond.
    */
@@ -501,8 +520,7 @@ export class Recommender {
     if (published !== null && !trace.failures.has("analytics")) {
       const shown = before?.shown ?? null;
       const { exploration: share = 0 } = this.options;
-      // What others are compared with is popularity alone.
-      const explores = share > 0 && request.arm !== CONTROL_ARM && signing.signer !== null;
+      const explores = share > 0 && request.arm.explores !== false && signing.signer !== null;
       const exploration = explores ? { share, seed: signing.seed } : null;
       const computed = await this.recommend(request, { published, shown, exploration, trace });
       // An empty store may have replaced the published one since the row was read.

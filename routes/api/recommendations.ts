@@ -311,7 +311,7 @@ export const nextRecommendations = apiEndpoint({
 });
 
 /** Posted rows as those of the user. Without a time they are the newest, in their order. */
-function rowsOf(
+export function rowsOf(
   user_id: string | null,
   { messages, events }: {
     messages: readonly z.output<typeof POSTED_MESSAGE>[];

@@ -12,6 +12,7 @@ const NAVIGATION: readonly (readonly [path: string, title: string])[] = [
   ["/engagement", "Engagement"],
   ["/evaluation", "Evaluation"],
   ["/explain", "Explain"],
+  ["/playground", "Playground"],
   ["/stores", "Stores"],
 ];
 

@@ -42,8 +42,8 @@ export interface PageContext extends Dashboard {
   readonly stores: PageStores;
   /** Those that are on one server, and shown as one. */
   readonly shared_stores: readonly string[];
-  /** Explains answers, and knows which circuits are open. */
-  readonly recommender: Pick<Recommender, "explain" | "similar" | "breakers">;
+  /** Explains answers, tries other weights, and knows which circuits are open. */
+  readonly recommender: Pick<Recommender, "explain" | "similar" | "tryOut" | "weights" | "breakers">;
   /** What this process has answered, by minute. */
   readonly serving: () => readonly ServingSpan[];
   /** How long each stage of them took. */

@@ -8,6 +8,7 @@ const pipeline = () => import("./pipeline/page.tsx");
 const run = () => import("./run/page.tsx");
 const actions = () => import("./pipeline/actions.ts");
 const quarantine = () => import("./quarantine/page.tsx");
+const playground = () => import("./playground/page.tsx");
 const docs = () => import("./docs/page.ts");
 const login = () => import("./login/page.tsx");
 
@@ -41,6 +42,9 @@ export const PAGES: readonly Route[] = [
     shared: true,
   },
   get("/explain", async () => (await import("./explain/page.tsx")).explain),
+  get("/playground", async () => (await playground()).playground),
+  // It changes nothing: a form is posted since the address of a page is logged, and text must not be.
+  { ...post("/playground", async () => (await playground()).tryOut), scope: "read" },
   get("/stores", async () => (await import("./stores/page.tsx")).stores),
   { ...get("/docs", async () => (await docs()).docs), scope: null },
   { ...get("/docs/:file", async () => (await docs()).docsFile), scope: null },

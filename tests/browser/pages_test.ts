@@ -20,6 +20,7 @@ const PATHS = [
   "/evaluation",
   "/explain",
   "/explain?user_id=nobody",
+  "/playground",
   "/stores",
   "/nowhere",
 ];
@@ -47,6 +48,42 @@ for (const { name, options } of LOOKS.filter(({ options }) => options.colorSchem
     { expected: EXPECTED },
   );
 }
+
+browserTest(
+  "weights are tried in the playground, next to the answer of now",
+  async ({ flow, origin, open }) => {
+    const { page } = await open();
+    await nightlyRun(flow, SAMPLE);
+    await page.goto(`${origin}/playground`);
+    await page.getByLabel("Conversation", { exact: true }).fill(
+      "I want to learn to bake bread\nsourdough if possible",
+    );
+    await page.getByRole("button", { name: "Compare" }).click();
+    await page.getByText("the same", { exact: true }).waitFor();
+    const first = () => page.locator("#compared tbody tr").first().locator("th").textContent();
+    const before = await first();
+    for (
+      const source of [
+        "similar conversations",
+        "similar words",
+        "intents",
+        "similarity",
+        "named",
+        "co-engagement",
+      ]
+    ) {
+      await page.getByLabel(source, { exact: true }).fill("0");
+    }
+    await page.getByRole("button", { name: "Compare" }).click();
+    await page.getByText("by place with these weights").waitFor();
+    assert.notEqual(await first(), before);
+    assert.equal(
+      await page.getByLabel("Conversation", { exact: true }).inputValue(),
+      "I want to learn to bake bread\nsourdough if possible",
+    );
+    assert.deepEqual(await serious(page), []);
+  },
+);
 
 browserTest(
   "a run is queued by its form and watched live until it succeeds",

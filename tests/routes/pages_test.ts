@@ -45,6 +45,7 @@ pageTest("no page has an id twice", async ({ app, world, clock }) => {
       "/engagement",
       "/evaluation",
       "/explain?user_id=ann",
+      "/playground",
       "/stores",
     ]
   ) {

@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import type { Hono } from "../../deps.ts";
+import { SOURCES } from "../../lib/recommend/answer.ts";
+import { WEIGHTS } from "../../lib/recommend/score.ts";
+import { pageTest, see, send, tokenOf } from "./pages.ts";
+
+/** Posts the form as a browser does, with the weights of now unless others are given. */
+async function compare(app: Hono, fields: Readonly<Record<string, string>>) {
+  const csrf = await tokenOf(app, "/playground");
+  const weights = Object.fromEntries(SOURCES.map((source) => [`weight-${source}`, String(WEIGHTS[source])]));
+  const form = { csrf, text: "", user_id: "", k: "7", diversity: "0.1", ...weights, ...fields };
+  const response = await send(app, "/playground", form);
+  return { status: response.status, html: await response.text() };
+}
+
+/** The campaigns of the compared answers, each with its place in the tried one and in that of now. */
+function placesIn(html: string): [id: string, tried: string, now: string][] {
+  const rows = html.slice(html.indexOf('<table id="compared"')).split("<tr").slice(2);
+  return rows.map((row) => {
+    const [id] = [...row.matchAll(/<code>([^<]+)<\/code>/g)].map(([, id]) => id!);
+    const cell = (head: string) => new RegExp(`data-head="${head}"[^>]*>([^<]*)<`).exec(row)![1]!;
+    return [id!, cell("Place"), cell("Now")];
+  });
+}
+
+const NONE = Object.fromEntries(SOURCES.map((source) => [`weight-${source}`, "0"]));
+
+pageTest(
+  "the playground is filled with the weights of now, and compares nothing before it is sent",
+  async ({ app }) => {
+    const { html } = await see(app, "/playground");
+    for (const source of SOURCES) {
+      assert.match(
+        html,
+        new RegExp(`id="weight-${source}"[^>]* value="${WEIGHTS[source]}"`),
+      );
+    }
+    assert.doesNotMatch(html, /id="compared"/);
+  },
+);
+
+pageTest(
+  "a conversation is answered by the weights of now and by others, side by side, with reasons",
+  async ({ app, world, log }) => {
+    const before = await world.stores.documents.digest();
+    const same = await compare(app, { text: "which soil for seeds?\nsecret words" });
+    assert.equal(same.status, 200);
+    assert.match(same.html, /Both answers<\/h2><span>the same/);
+    for (const [, tried, now] of placesIn(same.html)) assert.equal(tried, now);
+    const popular = await compare(app, { text: "which soil for seeds?", ...NONE, "weight-popularity": "1" });
+    const places = placesIn(popular.html);
+    assert.ok(places.some(([, tried, now]) => tried !== now));
+    assert.deepEqual(
+      places.flatMap(([, tried]) => tried === "–" ? [] : [Number(tried)]),
+      places.filter(([, tried]) => tried !== "–").map((_, i) => i + 1),
+    );
+    const { items } = await (await app.request("/popular?k=7")).json();
+    assert.deepEqual(
+      places.filter(([, tried]) => tried !== "–").map(([id]) => id).slice(0, 2),
+      items.slice(0, 2).map(({ campaign_id }: { campaign_id: string }) => campaign_id),
+    );
+    assert.equal(await world.stores.documents.digest(), before, "nothing is stored");
+    assert.ok(!JSON.stringify(log).includes("secret words"));
+  },
+);
+
+pageTest("a stored user's own rows count in the playground, and a wrong field is named", async ({ app }) => {
+  const { html } = await compare(app, { user_id: "ann" });
+  assert.ok(placesIn(html).every(([id]) => id !== "g2"), "what ann dismissed is in neither answer");
+  const cases: [Record<string, string>, RegExp][] = [
+    [{ "weight-intent": "x" }, /The weight of intent must be a number from 0 to 10/],
+    [{ "weight-wording": "-1" }, /The weight of wording must be a number from 0 to 10/],
+    [NONE, /One of the weights must be above 0/],
+    [{ k: "0" }, /Items must be a number from 1 to 50/],
+    [{ k: "1.5" }, /Items must be a whole number/],
+    [{ text: "x\n".repeat(201) }, /The conversation has more than 200 lines/],
+  ];
+  for (const [fields, problem] of cases) {
+    const refused = await compare(app, { ...fields, user_id: "<b>" });
+    assert.equal(refused.status, 400);
+    assert.match(refused.html, problem);
+    assert.match(refused.html, /value="&lt;b&gt;"/, "what was entered stays");
+  }
+});
