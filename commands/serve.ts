@@ -64,12 +64,13 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
     const log = await openLog(config.log);
     const { answer_ms, repurchase_days, exploration } = config;
     const classifier = new IntentService({ stores: stores.value, embedder: embedder.open });
+    const secret = () => readSecret(config, stores.value);
     const recommender = new Recommender({
       stores: stores.value,
       clock: systemClock,
       embedder: embedder.open,
       classifier,
-      secret: () => readSecret(config, stores.value),
+      secret,
       answer_ms,
       repurchase_days,
       arms: new Arms({ ...config, splits: experiments }),
@@ -82,6 +83,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       embedder: embedder.open,
       names: (options) => recommender.names(options),
       onCampaignsChanged: (ids) => recommender.forgetPopular(ids),
+      secret,
       earliest: config.earliest,
       conversation_gap_minutes: config.conversation_gap_minutes,
       warn: (line) => log("serve").warning("{line}", { line }),

@@ -100,6 +100,7 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
     return opened;
   };
   const { inbox, max_source_bytes, max_bad_share, earliest, retention_days } = config;
+  const secret = () => readSecret(config, stores.value);
   const { half_life_days, weights, conversation_gap_minutes, embed_long, missing_campaigns } = config;
   let recommender: Recommender | null = null;
   /** Later than the other services: a wrong file of experiments stops tasks that make answers, and no others. */
@@ -108,7 +109,7 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
       stores: { ...stores.value, cache: NO_CACHE },
       clock: systemClock,
       answer_ms: WHOLE_ANSWER_MS,
-      secret: () => readSecret(config, stores.value),
+      secret,
       repurchase_days: config.repurchase_days,
       arms: new Arms({ ...config, splits: await readExperiments(config) }),
       warn: (line) => console.error(`parley: ${line}`),
@@ -116,6 +117,7 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
   const value: Services = {
     ...stores.value,
     clock: systemClock,
+    secret,
     settings: {
       model: modelName(config.embeddings),
       inbox,

@@ -22,6 +22,8 @@ export interface Services {
   /** Answers as the API gives them, in whatever time they take. */
   readonly recommender: Pick<Recommender, "explain">;
   readonly exports: ExportFolder;
+  /** What ids of answers are signed with. */
+  readonly secret: () => Promise<Uint8Array>;
   /** What earlier runs came to, and texts in their records. */
   readonly runs: Pick<
     RunStore,

@@ -420,6 +420,43 @@ Deno.test("a user who opts out gets popular answers from each replica, also afte
     })
   ));
 
+Deno.test("events of answers count for the user's arm, whether they are posted or in a file, and those with another user's id do not", () =>
+  published(async (original) => {
+    const flow = { ...original, config: { ...original.config, control_share: 0.5 } };
+    const events: Json[] = [];
+    const users = new Map<string, string>();
+    await withReplicas(flow, async (one, two) => {
+      for (const [replica, other] of [[one, two], [two, one]] as const) {
+        for (const user_id of ["ada", "bob", "cy", "dan"]) {
+          const { arm, recommendation_id, items } =
+            (await replica.send("GET", `/recommendations/${user_id}`)).body;
+          assert.equal(users.get(user_id) ?? arm, arm, "both replicas have the user in one arm");
+          users.set(user_id, arm);
+          const shown = { user_id, campaign_id: items[0].campaign_id, recommendation_id };
+          const impression = { ...shown, type: "impression", timestamp: at(1) };
+          assert.equal((await other.send("POST", "/events", [impression])).status, 200);
+          events.push({ ...shown, type: "conversion", timestamp: at(0) });
+          events.push({ ...shown, user_id: `not ${user_id}`, type: "impression", timestamp: at(0) });
+        }
+      }
+    });
+    await nightlyRun(flow, { events: [writeRows(flow, "answered.ndjson", events)] });
+    const counted = async (arm: string) => {
+      const span = { since: at(60), until: at(-60) };
+      const { users, converted } = await flow.services.analytics.armEngagement({ arms: [arm], ...span });
+      return [users, converted];
+    };
+    const expected = (arm: string) => {
+      const { length } = [...users.values()].filter((each) => each === arm);
+      return [length, length];
+    };
+    assert.deepEqual(new Set(users.values()), new Set(["control", "default"]));
+    assert.deepEqual(
+      [await counted("control"), await counted("default")],
+      ["control", "default"].map(expected),
+    );
+  }));
+
 async function fetchLines({ send }: Replica, path: string): Promise<Answered[]> {
   const { body } = await send("GET", path);
   return body.trimEnd().split("\n").map((line: string) => JSON.parse(line));

@@ -21,6 +21,7 @@ import { type Classifier, openClassifier } from "../intents/classifier_store.ts"
 import { classifySome } from "../intents/classify_messages.ts";
 import { ErasedUsers } from "../privacy/erased_users.ts";
 import { markCatalogueChanged } from "../recommend/answer_cache.ts";
+import { EventArms } from "../recommend/event_arms.ts";
 import type { CampaignNames } from "../recommend/mentions.ts";
 import { parseRow, rawOf } from "../schema/row.ts";
 import { timeWindow } from "../schema/time.ts";
@@ -49,6 +50,8 @@ interface OnlineWriterOptions {
   readonly names: (options: Abortable) => Promise<CampaignNames>;
   /** Gets the ids of campaigns that were just changed or deleted. */
   readonly onCampaignsChanged?: (campaign_ids: readonly string[]) => void;
+  /** What ids of answers are signed with; default the secret that analytics keeps. */
+  readonly secret?: () => Promise<Uint8Array>;
   /** Epoch milliseconds before which no message or event is taken. Default 1990. */
   readonly earliest?: number;
   /** Minutes of silence after which a user's next message begins another conversation. Default 30. */
@@ -87,11 +90,13 @@ export class OnlineWriter {
   private classifier: { readonly version: number; readonly opened: Promise<Classifier | null> } | null = null;
 
   private readonly erasedUsers: ErasedUsers;
+  private readonly arms: EventArms;
   private isMismatchReported = false;
 
   constructor(private readonly options: OnlineWriterOptions) {
     const { warn = () => {} } = options;
     this.erasedUsers = new ErasedUsers(options.stores.analytics);
+    this.arms = new EventArms(options.secret ?? (() => options.stores.analytics.secret()));
     this.users = new DerivationQueue({ derive: (ids, signal) => this.deriveUsers(ids, signal), warn });
     this.campaigns = new DerivationQueue({
       derive: (ids, signal) => this.deriveCampaigns(ids, signal),
@@ -118,8 +123,8 @@ export class OnlineWriter {
       case "events":
         return await this.store(kind, values, origin, {
           upsert: async (rows, onOutcome) => {
-            const write = (events: readonly EngagementEvent[]) =>
-              analytics.upsertEvents({ events, onOutcome, signal });
+            const write = async (events: readonly EngagementEvent[]) =>
+              await analytics.upsertEvents({ events: await this.arms.assign(events), onOutcome, signal });
             const undo = (user_ids: string[]) => analytics.deleteUsers({ user_ids, signal });
             return (await this.erasedUsers.write(rows, { write, undo, signal })).refused;
           },

@@ -124,6 +124,17 @@ export class IdSigner {
     };
   }
 
+  /** The arm of an answer to this user; null if the id is not one that was signed for them. */
+  armFor(id: string, user_id: string): string | null {
+    try {
+      const read = this.read(id);
+      return read.user_id === user_id ? read.arm : null;
+    } catch (error) {
+      if (error instanceof ParleyError && error.code === "invalid") return null;
+      throw error;
+    }
+  }
+
   /** A seed for the first page of an answer: of equal requests at one time the same in every process. */
   seedOf(request: string): number {
     return this.signature(request).readUInt32BE();

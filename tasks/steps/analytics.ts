@@ -2,6 +2,7 @@ import { batches } from "../../lib/core/batches.ts";
 import type { Artifact, Campaign, EngagementEvent, WriteCounts } from "../../lib/core/types.ts";
 import { FIELDS } from "../datasets.ts";
 import { ErasedUsers } from "../../lib/privacy/erased_users.ts";
+import { EventArms } from "../../lib/recommend/event_arms.ts";
 import type { StepContext } from "../step.ts";
 import { updateCampaignSources } from "./campaign_sources.ts";
 import { countsText, readArtifact, rowsOf } from "./artifact_rows.ts";
@@ -33,7 +34,9 @@ export async function analytics(
     return counts;
   };
   const erasedUsers = new ErasedUsers(store);
-  const upsertEvents = (events: readonly EngagementEvent[]) => store.upsertEvents({ events, signal });
+  const arms = new EventArms(context.services.secret);
+  const upsertEvents = async (events: readonly EngagementEvent[]) =>
+    await store.upsertEvents({ events: await arms.assign(events), signal });
   const undo = (user_ids: string[]) => store.deleteUsers({ user_ids, signal });
   const campaigns = await write<Campaign>(
     "campaigns",

@@ -528,6 +528,58 @@ function recounts(test: Test): void {
     assert.deepEqual(await store.recentUsers({ campaign_id: "none", limit: 9 }), []);
   });
 
+  test("armEngagement() counts users to whom arms showed a campaign, each once, by what they did with what the arms showed", async (store) => {
+    const at = (day: number) => `2026-03-0${day}T12:00:00.000Z`;
+    const by = (user_id: string, type: EngagementEvent["type"], arm: string | null, day = 2) => ({
+      ...event({ user_id, type, timestamp: at(day) }),
+      arm,
+    });
+    const events = [
+      by("ann", "impression", "x/a"),
+      by("ann", "impression", "x/a", 3),
+      by("ann", "click", "x/a", 3),
+      by("ann", "click", "x/a", 3),
+      by("ann", "impression", "x/b"),
+      by("bob", "impression", "x/a"),
+      by("bob", "click", "x/b"),
+      by("bob", "conversion", null),
+      by("cat", "click", "x/a"),
+      by("dan", "impression", "x/b"),
+      by("dan", "conversion", "x/b", 4),
+      by("dan", "dismissal", "x/b", 4),
+      by("eve", "impression", null),
+      event({ user_id: "fay", type: "impression", timestamp: at(2) }),
+    ];
+    await store.upsertEvents({ events });
+    const count = async (arms: string[], since = 1, until = 9) => {
+      const { users, clicked, converted, impressions, clicks, conversions, dismissals } = await store
+        .armEngagement({
+          arms,
+          since: at(since),
+          until: at(until),
+        });
+      return [users, clicked, converted, impressions, clicks, conversions, dismissals];
+    };
+    assert.deepEqual(await count(["x/a"]), [2, 1, 0, 3, 2, 0, 0]);
+    assert.deepEqual(await count(["x/b"]), [2, 0, 1, 2, 0, 1, 1]);
+    assert.deepEqual(await count(["x/a", "x/b", "none"]), [3, 2, 1, 5, 3, 1, 1]);
+    assert.deepEqual(await count(["x/b"], 1, 4), [2, 0, 0, 2, 0, 0, 0]);
+    assert.deepEqual(await count(["x/a"], 3), [1, 1, 0, 1, 2, 0, 0]);
+    for (const arms of [[], ["none"]]) assert.deepEqual(await count(arms), [0, 0, 0, 0, 0, 0, 0]);
+    const signal = AbortSignal.abort(new Error("given up"));
+    await assert.rejects(store.armEngagement({ arms: [], since: "", until: "", signal }), /given up/);
+  });
+
+  test("an event that is sent again with the same arm is the same, and reading gives it without the arm", async (store) => {
+    const sent = event({ user_id: "ann", type: "impression" });
+    assert.equal((await store.upsertEvents({ events: [{ ...sent, arm: "x/a" }] })).inserted, 1);
+    const digest = await store.digest();
+    assert.equal((await store.upsertEvents({ events: [{ ...sent, arm: "x/a" }] })).same, 1);
+    assert.deepEqual(await store.eventsOf({ user_ids: ["ann"], limit: 9 }), [sent]);
+    await store.upsertEvents({ events: [{ ...sent, arm: "x/b" }] });
+    assert.equal(await store.digest(), digest);
+  });
+
   test("byCampaign() counts events per campaign, the most frequent first", async (store) => {
     const at = (campaign_id: string, timestamp: string, type: EngagementEvent["type"] = "click") =>
       event({ campaign_id, timestamp, type });

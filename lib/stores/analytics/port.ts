@@ -59,6 +59,19 @@ export type StrategyEngagement = Omit<CampaignEngagement, "campaign_id"> & {
   readonly strategy: string | null;
 };
 
+/** An event with the arm of the answer that its `recommendation_id` names, if that is checked. It is no part of the event: reading does not give it. */
+export interface AssignedEvent extends EngagementEvent {
+  readonly arm?: string | null;
+}
+
+/** What the users of some arms did with campaigns of answers in these arms: of those to whom one was shown. */
+export interface ArmEngagement extends EngagementCounts {
+  readonly users: number;
+  /** Those of them with a click, and with a conversion. */
+  readonly clicked: number;
+  readonly converted: number;
+}
+
 /** The words of a user's newest messages, and the campaigns that the user named in them. */
 export interface ProfileWords {
   readonly user_id: string;
@@ -184,7 +197,7 @@ export interface EventStore extends DirtyUserStore {
    * same transaction.
    */
   upsertEvents(
-    options: { events: readonly EngagementEvent[]; onOutcome?: OnOutcome | undefined } & Abortable,
+    options: { events: readonly AssignedEvent[]; onOutcome?: OnOutcome | undefined } & Abortable,
   ): Promise<WriteCounts>;
   /** Users with events, in ascending id. */
   users(options: PageOptions): Promise<string[]>;
@@ -200,6 +213,8 @@ export interface EventStore extends DirtyUserStore {
   byCampaign(options: TimeSpan & { limit: number }): Promise<CampaignEngagement[]>;
   /** Events by the strategy of the answer that led to them, of all campaigns or of one, those with most events first. */
   byStrategy(options: TimeSpan & { limit: number; campaign_id?: string }): Promise<StrategyEngagement[]>;
+  /** The users of these arms together, each counted once. It reads an index over the arms' events of that time. */
+  armEngagement(options: TimeSpan & { arms: readonly string[] }): Promise<ArmEngagement>;
   /** The users of the newest `limit` events of a campaign, each once, the newest first, ties by id. */
   recentUsers(options: { campaign_id: string; limit: number } & Abortable): Promise<string[]>;
   /** What this user dismissed or converted on, read live, in ascending campaign; nothing of one who opted out of personalisation. */

@@ -3,6 +3,7 @@ import type { KeyedTableOptions } from "../engines/keyed_table.ts";
 import { type DirtyUserNames, dirtyUsersSchema } from "../engines/dirty_users.ts";
 import type { Migration } from "../engines/migration.ts";
 import { searchedWords } from "./campaign_search.ts";
+import type { AssignedEvent } from "./port.ts";
 import type { TableSpec } from "../engines/sql_tables.ts";
 import { tombstonesSchema } from "../engines/tombstones.ts";
 
@@ -17,7 +18,7 @@ export const BY_TYPE =
 
 /**
  * Indexes have all columns that recounts of events need, so that no recount reads the rows: by user, type first, because
- * what a user dismissed or converted on is read at every request; by campaign and time; and by time alone.
+ * what a user dismissed or converted on is read at every request; by campaign and time; by time alone; and by arm and time.
  */
 export const ANALYTICS_MIGRATIONS: readonly Migration[] = [
   (sql) => `
@@ -123,6 +124,10 @@ CREATE TABLE opted_out (user_id ${sql.text} PRIMARY KEY) ${sql.strictKeyed};
 ALTER TABLE campaigns ADD COLUMN changed ${sql.integer} NOT NULL DEFAULT 0;
 CREATE INDEX campaigns_by_change ON campaigns (changed DESC, campaign_id);
 `,
+  (sql) => `
+ALTER TABLE events ADD COLUMN arm ${sql.text};
+CREATE INDEX events_by_arm ON events (arm, timestamp, user_id, type) WHERE arm IS NOT NULL;
+`,
 ];
 
 export const CAMPAIGNS: KeyedTableOptions<Campaign> = {
@@ -161,6 +166,7 @@ export const EVENTS: KeyedTableOptions<EngagementEvent> = {
     position: "json",
     metadata: "json",
   },
+  derived: { arm: ({ arm }: AssignedEvent) => arm ?? null },
 };
 
 const { counter } = DIRTY_USERS;

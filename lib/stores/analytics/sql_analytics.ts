@@ -32,6 +32,7 @@ import type { TombstoneStore } from "../tombstones/port.ts";
 import type {
   AnalyticsCounts,
   AnalyticsStore,
+  ArmEngagement,
   BuildStatsOptions,
   CampaignEngagement,
   CampaignSearch,
@@ -83,6 +84,8 @@ type FinalEngagementRow = Omit<FinalEngagement, "repurchase_days"> & {
 
 const SPAN = "timestamp >= $1 AND timestamp < $2";
 
+const sumOf = (column: string) => `CAST(coalesce(sum(${column}), 0) AS bigint) AS ${column}`;
+
 /** Each is answered from one index, so that no recount of events reads their rows; see `ANALYTICS_MIGRATIONS`. */
 function statements(dialect: Dialect, counter: Counter) {
   const { isIn, jsonText } = dialect;
@@ -104,6 +107,11 @@ function statements(dialect: Dialect, counter: Counter) {
     byStrategy: (where: string) =>
       `SELECT ${jsonText("metadata", "strategy")} AS strategy, ${BY_TYPE} FROM events WHERE ${where}
       GROUP BY 1 ORDER BY count(*) DESC, 1 NULLS LAST LIMIT $3`,
+    armEngagement: `SELECT count(*) AS users, count(*) FILTER (WHERE clicks > 0) AS clicked,
+        count(*) FILTER (WHERE conversions > 0) AS converted,
+        ${["impressions", "clicks", "conversions", "dismissals"].map(sumOf).join(", ")} FROM (
+        SELECT user_id, ${BY_TYPE} FROM events WHERE ${isIn("arm", "$3")} AND ${SPAN} GROUP BY user_id
+      ) AS engagement WHERE impressions > 0`,
     recentUsers: `SELECT user_id FROM (
         SELECT user_id, timestamp FROM events WHERE campaign_id = $1 ORDER BY timestamp DESC LIMIT $2
       ) AS newest GROUP BY user_id ORDER BY max(timestamp) DESC, user_id`,
@@ -331,6 +339,12 @@ export class SqlAnalytics implements AnalyticsStore {
       : () =>
         all<StrategyEngagement>(byStrategy(`campaign_id = $4 AND ${SPAN}`), since, until, limit, campaign_id);
     return this.db.query(read, options);
+  }
+
+  async armEngagement(options: TimeSpan & { arms: readonly string[] }): Promise<ArmEngagement> {
+    const { since, until, arms } = options;
+    const values = [since, until, storableJson(arms)];
+    return (await this.db.query(() => get<ArmEngagement>(this.sql.armEngagement, ...values), options))!;
   }
 
   async recentUsers(options: { campaign_id: string; limit: number } & Abortable): Promise<string[]> {

@@ -27,14 +27,14 @@ export interface KeyedTableOptions<Row> {
   readonly owner: (keyof Row & string) | null;
   readonly columns: Readonly<Record<keyof Row & string, Encoding>>;
   /** Further columns, which are made of a row and only searched. A row that an earlier version of Parley wrote has null in them. */
-  readonly derived?: Readonly<Record<string, (row: Row) => string>>;
+  readonly derived?: Readonly<Record<string, (row: Row) => string | null>>;
 }
 
 /** Rows of one noun in one table, a text column a field, inserted or replaced by their key. */
 export class KeyedTable<Row extends object> {
   private readonly names: readonly (keyof Row & string)[];
   private readonly json: readonly (keyof Row & string)[];
-  private readonly derived: readonly (readonly [name: string, value: (row: Row) => string])[];
+  private readonly derived: readonly (readonly [name: string, value: (row: Row) => string | null])[];
   private readonly put: PutRows<Row>;
 
   constructor(private readonly db: SqlDatabase, private readonly options: KeyedTableOptions<Row>) {
