@@ -10,7 +10,9 @@ export interface Moment {
   readonly before: UserRows;
   /** By campaign that the user chose from then on and not before: 1 for a conversion, .5 for a click. */
   readonly gains: ReadonlyMap<string, number>;
-  /** By campaign, its place from 1 in the list that the user chose from; null if that is not known. */
+  /** Of the answer that the user chose from; null if events name none. */
+  readonly recommendation_id: string | null;
+  /** By campaign, its place from 1 in the list that the user chose from, as events say it; null if they don't. */
   readonly places: ReadonlyMap<string, number> | null;
 }
 
@@ -105,19 +107,24 @@ function momentOf(
     gains.set(campaign_id, Math.max(GAINS[type], gains.get(campaign_id) ?? 0));
   }
   if (gains.size === 0) return null;
-  return { at, before, gains, places: placesOf(group, gains) };
+  const { recommendation_id } = group[0]!;
+  const places = recommendation_id === null ? null : wholeList(placesOf(group), gains);
+  return { at, before, gains, recommendation_id, places };
 }
 
-/** The list is known if the events of one answer say the place of each of several campaigns, with all that were chosen. */
-function placesOf(
-  group: readonly EngagementEvent[],
-  gains: ReadonlyMap<string, number>,
-): ReadonlyMap<string, number> | null {
-  if (group[0]!.recommendation_id === null) return null;
+function placesOf(group: readonly EngagementEvent[]): Map<string, number> {
   const places = new Map<string, number>();
   for (const { campaign_id, position } of group) {
     if (position !== null && !places.has(campaign_id)) places.set(campaign_id, position);
   }
-  const isKnown = places.size > gains.size && [...gains.keys()].every((id) => places.has(id));
-  return isKnown ? places : null;
+  return places;
+}
+
+/** These places if they are of several campaigns, with all that were chosen; else null. */
+export function wholeList(
+  places: ReadonlyMap<string, number>,
+  gains: Moment["gains"],
+): ReadonlyMap<string, number> | null {
+  const isWhole = places.size > gains.size && [...gains.keys()].every((id) => places.has(id));
+  return isWhole ? places : null;
 }

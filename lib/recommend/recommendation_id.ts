@@ -47,6 +47,13 @@ const FACTS = z.object({
   y: z.number().optional(),
 });
 
+/** What an answer showed, as its id says without a proof: `shown` has the pages before it too, which are `offset` campaigns. */
+export function readShown(id: string): Pick<RecommendationId, "offset" | "shown"> | null {
+  const [facts = "", shown = ""] = id.split(".");
+  const row = FACTS.safeParse(tryParseJson(Buffer.from(facts, "base64url").toString())).data;
+  return row === undefined ? null : { offset: row.o, shown: ShownCampaigns.fromText(row.e, shown) };
+}
+
 const SIGNATURE_BYTES = 16;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;

@@ -23,6 +23,12 @@ export class ShownCampaigns {
     return this.hashes.has(hashOf(campaign_id, this.seed));
   }
 
+  /** The place of a campaign among them, from 1; null if it was not shown. */
+  placeOf(campaign_id: string): number | null {
+    const hash = hashOf(campaign_id, this.seed);
+    return this.hashes.has(hash) ? 1 + [...this.hashes].indexOf(hash) : null;
+  }
+
   /** These and more. */
   with(campaign_ids: readonly string[]): ShownCampaigns {
     const more = campaign_ids.map((campaign_id) => hashOf(campaign_id, this.seed));

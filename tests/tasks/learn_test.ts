@@ -5,6 +5,8 @@ import { CampaignNames } from "../../lib/recommend/mentions.ts";
 import type { LearningQuery } from "../../lib/learn/choose_ranker.ts";
 import { decodeRanker, encodeRanker, RANKER_FILE } from "../../lib/recommend/ranker_file.ts";
 import { readCheckResults } from "../../lib/monitoring/check_results.ts";
+import { IdSigner } from "../../lib/recommend/recommendation_id.ts";
+import { ShownCampaigns } from "../../lib/recommend/shown_campaigns.ts";
 import { WEIGHTS } from "../../lib/recommend/score.ts";
 import type { VersionFile } from "../../lib/stores/analytics/port.ts";
 import type { CheckOutput } from "../../tasks/steps/check.ts";
@@ -29,8 +31,8 @@ async function load(flow: Flow, rows: ShopRows) {
   return ran;
 }
 
-/** The queries of the first part of the sampled users, as text by user and moment; `leaky` from data that these users are not left out of. */
-async function queriesOf(flow: Flow, rows: ShopRows, leaky = false): Promise<Map<string, string>> {
+/** The queries of the first part of the sampled users, by user and moment; `leaky` from data that these users are not left out of. */
+async function queriesOf(flow: Flow, rows: ShopRows, leaky = false): Promise<Map<string, LearningQuery>> {
   const { services } = flow;
   const [users] = await sampleUsers(services.analytics, {});
   const part = await readMoments(services, users!, { limit: 1e6 });
@@ -44,9 +46,10 @@ async function queriesOf(flow: Flow, rows: ShopRows, leaky = false): Promise<Map
     budget: { texts: 1e6 },
   }, leaky ? { ...part, user_ids: new Set(), events: [] } : part);
   assert.equal(queries.length, part.moments.length);
-  return new Map(queries.map((query, i) => [`${query.user_id} ${part.moments[i]!.at}`, textOf(query)]));
+  return new Map(queries.map((query, i) => [`${query.user_id} ${part.moments[i]!.at}`, query]));
 }
 
+/** All that an evaluation or a fit could see of a query. */
 function textOf({ gains, places, candidates }: LearningQuery): string {
   const rows = [...candidates.candidates].map(({ campaign, sources, features }) =>
     [campaign.campaign_id, sources, features] as const
@@ -58,7 +61,7 @@ const SHOP = { users: 40, visits: 4, seed: 1 };
 
 Deno.test("queries to learn from do not show what their users said and did later, wherever it is stored", async () => {
   const rows = shopRows(SHOP);
-  const before = new Map<boolean, Map<string, string>>();
+  const before = new Map<boolean, Map<string, LearningQuery>>();
   let users: string[] = [];
   await withFlow(async (flow) => {
     await load(flow, rows);
@@ -72,7 +75,8 @@ Deno.test("queries to learn from do not show what their users said and did later
     const changed = async (leaky: boolean) => {
       const after = await queriesOf(flow, planted, leaky);
       assert.ok(after.size > before.get(leaky)!.size);
-      return [...before.get(leaky)!].filter(([moment, text]) => after.get(moment) !== text).length;
+      return [...before.get(leaky)!].filter(([moment, query]) => textOf(after.get(moment)!) !== textOf(query))
+        .length;
     };
     assert.equal(await changed(false), 0);
     assert.equal(
@@ -125,6 +129,43 @@ function plantLater({ campaigns, messages, events }: ShopRows, user_ids: readonl
     events: [...events, ...again.flatMap((one) => one.events), ...others],
   };
 }
+
+Deno.test("queries to learn from have the list and its places by the id of the answer, if events do not say them", () =>
+  withFlow(async (flow) => {
+    const rows = shopRows({ ...SHOP, users: 100 });
+    const signer = new IdSigner(new Uint8Array(32));
+    const lists = Map.groupBy(
+      rows.events.filter(({ type }) => type === "impression"),
+      (row) => row.recommendation_id!,
+    );
+    const ids = new Map([...lists].map(([id, shown], seed) => {
+      const pages = new ShownCampaigns(seed).with(["on the page before"]).with(
+        shown.map((row) => row.campaign_id),
+      );
+      const facts = { version: 1, strategy: "personal", arm: "default", generated_at: 0, k: 10 } as const;
+      return [id, signer.sign({ ...facts, seed, offset: 1, user_id: null, shown: pages })];
+    }));
+    // Only what was chosen is reported, and without its place.
+    const events = rows.events.filter(({ type }) => type !== "impression").map((row) => ({
+      ...row,
+      position: null,
+      recommendation_id: ids.get(row.recommendation_id!)!,
+    }));
+    await load(flow, { ...rows, events });
+    const placesOf = new Map([...lists].map(([id, shown]) => [
+      `${shown[0]!.user_id} ${events.find((row) => row.recommendation_id === ids.get(id))?.timestamp}`,
+      new Map(shown.map((row) => [row.campaign_id, row.position!])),
+    ]));
+    let known = 0;
+    const queries = await queriesOf(flow, { ...rows, events });
+    for (const [moment, { places, candidates }] of queries) {
+      if (places === null) continue;
+      known++;
+      for (const [id, place] of places) assert.equal(placesOf.get(moment)!.get(id), place);
+      assert.equal([...candidates.candidates].length, places.size);
+    }
+    assert.ok(queries.size > 15 && known > 0.75 * queries.size, `${known} of ${queries.size}`);
+  }));
 
 Deno.test("sampleUsers() draws the same users each time, in parts of a fifth, each on the same side however many there are", () =>
   withInputStores(async ({ services: { analytics } }) => {

@@ -3,10 +3,12 @@ import { latestTime } from "../../../lib/core/clock.ts";
 import type { Abortable, Campaign, EngagementEvent } from "../../../lib/core/types.ts";
 import { modelKey } from "../../../lib/core/types.ts";
 import { type CandidateSet, candidatesOf, packAll } from "../../../lib/evaluate/rescore.ts";
-import type { Moment } from "../../../lib/learn/user_moments.ts";
+import type { LearningQuery } from "../../../lib/learn/choose_ranker.ts";
+import { type Moment, wholeList } from "../../../lib/learn/user_moments.ts";
 import { ItemItem } from "../../../lib/recommend/candidates/co_engagement.ts";
 import type { KnownUser } from "../../../lib/recommend/known_user.ts";
 import { type AnswerStores, recommendTo } from "../../../lib/recommend/recommend.ts";
+import { readShown } from "../../../lib/recommend/recommendation_id.ts";
 import { RequestTrace } from "../../../lib/recommend/request_trace.ts";
 import { WEIGHTS } from "../../../lib/recommend/score.ts";
 import { isShowable, newCampaign } from "../../../lib/recommend/showable.ts";
@@ -75,8 +77,12 @@ export class HeldOutAnswers {
     );
   }
 
-  /** What a user could have been shown at a moment: all candidates of an answer, or if the list is known that was shown, its campaigns. */
-  async candidates(user: KnownUser, { at, before, places }: Moment): Promise<CandidateSet> {
+  /**
+   * What a user could have been shown at a moment, all candidates of an answer; or if the list is known that was shown, its campaigns, and
+   * their places. It is known by events, or else by the id of the answer.
+   */
+  async candidates(user: KnownUser, moment: Moment): Promise<Pick<LearningQuery, "candidates" | "places">> {
+    const { at, before, gains, places, recommendation_id } = moment;
     const { store, version, campaigns } = this.options;
     const now = Date.parse(at);
     const trace = new RequestTrace(createStorePolicies(ANSWER_MS), ANSWER_MS);
@@ -105,7 +111,10 @@ export class HeldOutAnswers {
     };
     const popular = places === null ? this.popular : Array.from(places.keys(), (id) => this.statsOf(id));
     const get = (id: string) => places === null || places.has(id) ? wasShowable(id) : undefined;
-    return packAll(candidatesOf(provenance!, { popular, campaigns: { get }, stats: this.stats }, now));
+    const all = candidatesOf(provenance!, { popular, campaigns: { get }, stats: this.stats }, now);
+    if (places !== null || recommendation_id === null) return { candidates: packAll(all), places };
+    const named = wholeList(placesBy(recommendation_id, all), gains);
+    return { candidates: packAll(named === null ? all : only(all, named)), places: named };
   }
 
   /** More conversations are found than count, since those of the users who are left out have no engagement here. */
@@ -155,4 +164,23 @@ export class HeldOutAnswers {
   private statsOf(campaign_id: string): CampaignStats {
     return this.stats.get(campaign_id) ?? newCampaign(campaign_id);
   }
+}
+
+/** The places of candidates in an answer, as its id says them. */
+function placesBy(recommendation_id: string, { candidates }: CandidateSet): ReadonlyMap<string, number> {
+  const answer = readShown(recommendation_id);
+  const places = new Map<string, number>();
+  if (answer === null) return places;
+  for (const { campaign: { campaign_id } } of candidates) {
+    const place = (answer.shown.placeOf(campaign_id) ?? 0) - answer.offset;
+    if (place > 0) places.set(campaign_id, place);
+  }
+  return places;
+}
+
+function only({ present, candidates }: CandidateSet, ids: ReadonlyMap<string, number>): CandidateSet {
+  return {
+    present,
+    candidates: [...candidates].filter(({ campaign }) => ids.has(campaign.campaign_id)),
+  };
 }

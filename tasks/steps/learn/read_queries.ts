@@ -76,9 +76,8 @@ export async function readQueries(options: ReadOptions, part: SampledPart): Prom
         classify: () => Promise.resolve(intents),
         repurchaseDays: (campaign_ids) => Promise.resolve(repurchaseDays(options.campaigns, campaign_ids)),
       });
-      const { before: { user_id }, is_held_out, gains, places } = moment;
-      const candidates = await answers.candidates(user, moment);
-      queries.push({ user_id, is_held_out, gains, places, candidates });
+      const { before: { user_id }, is_held_out, gains } = moment;
+      queries.push({ user_id, is_held_out, gains, ...await answers.candidates(user, moment) });
     }
   }
   return queries;
