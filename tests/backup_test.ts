@@ -126,7 +126,7 @@ Deno.test("a restored copy of a run in progress in another process ends in the s
           assert.deepEqual(await digests(restored), expected, `copy ${n} of ${copies}`);
         });
       }
-      assert.ok(resumed > 2, `${resumed} of the restored copies, of ${copies}, were of a run in progress`);
+      assert.ok(resumed > 0, `of ${copies} copies none was restored that is of a run in progress`);
     }, SETTINGS)
   ));
 
