@@ -1,8 +1,8 @@
-import { writeSample } from "../commands/sample.ts";
+import { writeSample } from "../../commands/sample.ts";
 import assert from "node:assert/strict";
-import { backup } from "../commands/backup.ts";
-import type { Config } from "../lib/config.ts";
-import { RESTORE } from "../lib/stores/engines/sqlite/file.ts";
+import { backup } from "../../commands/backup.ts";
+import type { Config } from "../../lib/config.ts";
+import { RESTORE } from "../../lib/stores/engines/sqlite/file.ts";
 import {
   fileOf,
   overwrite,
@@ -12,7 +12,7 @@ import {
   SETTINGS,
   USER,
   withCopy,
-} from "./fixtures/damage.ts";
+} from "../fixtures/damage.ts";
 import {
   copyFolder,
   digests,
@@ -22,9 +22,9 @@ import {
   SAMPLE,
   withFlow,
   withStores,
-} from "./fixtures/flow.ts";
-import { quietly } from "./fixtures/quietly.ts";
-import { until } from "./fixtures/until.ts";
+} from "../fixtures/flow.ts";
+import { quietly } from "../fixtures/quietly.ts";
+import { until } from "../fixtures/until.ts";
 
 Deno.test.afterAll(removeTemplate);
 

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { type Flow, flowTemplate, nightlyRun, ROOT, runDag, writeRows } from "./fixtures/flow.ts";
-import { DAMAGE } from "./fixtures/index_damage.ts";
-import { reembedRun } from "./fixtures/reembed.ts";
-import { until } from "./fixtures/until.ts";
-import { doctorReport } from "./fixtures/doctor.ts";
+import { type Flow, flowTemplate, nightlyRun, ROOT, runDag, writeRows } from "../fixtures/flow.ts";
+import { DAMAGE } from "../fixtures/index_damage.ts";
+import { reembedRun } from "../fixtures/reembed.ts";
+import { until } from "../fixtures/until.ts";
+import { doctorReport } from "../fixtures/doctor.ts";
 
 /** More than a scan is used for, so that the indexes of profiles and conversations are graphs. */
 const USERS = 2_050;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { digests, type Flow, flowTemplate, nightlyRun, ROOT, SAMPLE, writeRows } from "./fixtures/flow.ts";
-import { disturbedRun } from "./fixtures/kills.ts";
-import { answersOf, itemsOf } from "./fixtures/reembed.ts";
-import { random } from "./fixtures/rows.ts";
+import { digests, type Flow, flowTemplate, nightlyRun, ROOT, SAMPLE, writeRows } from "../fixtures/flow.ts";
+import { disturbedRun } from "../fixtures/kills.ts";
+import { answersOf, itemsOf } from "../fixtures/reembed.ts";
+import { random } from "../fixtures/rows.ts";
 
 /** `deno task test:long` sets PARLEY_TEST_KILLS for more. */
 const KILLS = Number(Deno.env.get("PARLEY_TEST_KILLS") ?? 1);

@@ -1,17 +1,17 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { doctor } from "../commands/doctor.ts";
-import { reset } from "../commands/reset.ts";
-import { openServices } from "../commands/services.ts";
-import type { Config } from "../lib/config.ts";
-import { parseModelKey } from "../lib/core/types.ts";
-import type { Finding } from "../lib/data_checks/data_checks.ts";
-import { modelFile } from "../lib/stores/vectors/names.ts";
-import type { Services } from "../tasks/services.ts";
-import { buildVersion } from "../tasks/steps/derive.ts";
-import { publishVersion } from "../tasks/steps/publish.ts";
-import { asAnyUser } from "./fixtures/any_user.ts";
-import { ROOT } from "./fixtures/flow.ts";
+import { doctor } from "../../commands/doctor.ts";
+import { reset } from "../../commands/reset.ts";
+import { openServices } from "../../commands/services.ts";
+import type { Config } from "../../lib/config.ts";
+import { parseModelKey } from "../../lib/core/types.ts";
+import type { Finding } from "../../lib/data_checks/data_checks.ts";
+import { modelFile } from "../../lib/stores/vectors/names.ts";
+import type { Services } from "../../tasks/services.ts";
+import { buildVersion } from "../../tasks/steps/derive.ts";
+import { publishVersion } from "../../tasks/steps/publish.ts";
+import { asAnyUser } from "../fixtures/any_user.ts";
+import { ROOT } from "../fixtures/flow.ts";
 import {
   fileOf,
   overwrite,
@@ -21,9 +21,9 @@ import {
   serving,
   USER,
   withCopy,
-} from "./fixtures/damage.ts";
+} from "../fixtures/damage.ts";
 
-import { profile } from "./fixtures/vectors.ts";
+import { profile } from "../fixtures/vectors.ts";
 
 Deno.test.afterAll(removeTemplate);
 

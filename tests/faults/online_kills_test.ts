@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { digests, nightlyRun, ROOT, SAMPLE, withFlow, writeRows } from "./fixtures/flow.ts";
-import { KILLS } from "./fixtures/kills.ts";
-import { ReplicaProcess } from "./fixtures/replica.ts";
-import { random } from "./fixtures/rows.ts";
+import { digests, nightlyRun, ROOT, SAMPLE, withFlow, writeRows } from "../fixtures/flow.ts";
+import { KILLS } from "../fixtures/kills.ts";
+import { ReplicaProcess } from "../fixtures/replica.ts";
+import { random } from "../fixtures/rows.ts";
 
 const USERS = 12;
 const ENV = { PARLEY_INTENTS: `${ROOT}sample/intents.json` };

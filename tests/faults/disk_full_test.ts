@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { digests, type Flow, flowTemplate, loadSample, ROOT, SAMPLE, withFlow } from "./fixtures/flow.ts";
+import { digests, type Flow, flowTemplate, loadSample, ROOT, SAMPLE, withFlow } from "../fixtures/flow.ts";
 
 const SOURCES = Object.entries(SAMPLE).flatMap(([kind, [path]]) => [`--${kind}`, path!]);
 const SAYS = /could not be written \(.+\): make room on its disk, then try again/;
