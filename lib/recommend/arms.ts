@@ -1,4 +1,4 @@
-import { createHash } from "../../deps.ts";
+import { sha256 } from "../core/hash.ts";
 import { type Source, SOURCES, type Sources } from "./answer.ts";
 
 /** A part of the users, to whom answers are made in one way, so that ways can be compared. */
@@ -89,5 +89,5 @@ export function weightsIn({ weights, sources }: Arm, ofVersion: Sources): Source
 
 /** A number that is spread evenly over 0 ≤ x < 1 for different texts, and independent of that for other texts. */
 function position(texts: readonly string[]): number {
-  return createHash("sha256").update(JSON.stringify(texts)).digest().readUIntBE(0, 6) / 2 ** 48;
+  return parseInt(sha256(JSON.stringify(texts)).slice(0, 12), 16) / 2 ** 48;
 }
