@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
+import { openServing } from "../../commands/services.ts";
 import { allDags, engine, executeQueued } from "../../commands/engine.ts";
 import { systemClock } from "../../lib/core/clock.ts";
 import { activeLimits } from "../../lib/dag/define.ts";
 import { createRun, queueOnce } from "../../lib/dag/runs.ts";
 import { eraseUsers } from "../../lib/privacy/erase_users.ts";
+import { Recommender } from "../../lib/recommend/recommender.ts";
 import { readUser, type UserRecord } from "../../lib/privacy/read_user.ts";
+import { toMessage } from "../../lib/schema/message.ts";
 import { MemoryCache } from "../../lib/stores/cache/memory/memory_cache.ts";
 import { type Flow, flowTemplate, nightlyRun, runDag, writeRows } from "../fixtures/flow.ts";
 import {
@@ -83,6 +86,43 @@ Deno.test("an erased user is found by no read at once, and by no byte of any fil
     assert.equal(counts.users, others.users - 1);
     assert.equal((await runDag(flow, "erase", {})).snapshot.run.error, "no erasure is pending");
     if (Deno.env.get("PARLEY_TEST_SHOW") !== undefined) console.table({ before, after });
+  }));
+
+Deno.test("others get the same answers after an erasure as before, at once and after the job", () =>
+  withMarkedUser(async (flow) => {
+    const user_ids = ["keziah-boateng", "jonas-ekdahl", "pip-longstaff"];
+    const message = "Gait clinic on the treadmill please";
+    const scores = async () => {
+      const { value, close } = await openServing(flow.config);
+      // As a process that starts now.
+      const recommender = new Recommender({ stores: value, clock: systemClock, answer_ms: 30_000 });
+      try {
+        await recommender.prepare();
+        const scored: unknown[] = [];
+        for (const user_id of user_ids) {
+          const { answer: { items, degraded } } = await recommender.explain({ user_id, k: 10 });
+          scored.push([degraded, items.map(({ campaign_id, sources }) => ({ campaign_id, ...sources }))]);
+        }
+        const messages = [toMessage({ user_id: "anonymous", message, timestamp: "2026-11-01T10:00:00Z" })];
+        const { answer: { items } } = await recommender.tryOut({ user_id: null, k: 5, messages, events: [] });
+        assert.ok(items.some(({ sources }) => sources.wording > 0));
+        assert.deepEqual([items[0]!.campaign_id, items[0]!.sources.mention], ["gait-clinic", 1]);
+        scored.push(items);
+        return scored;
+      } finally {
+        await close();
+      }
+    };
+    const before = await scores();
+    // Of this user nothing is stored, so no answer changes at all.
+    await erase(flow, ["nobody-at-all"]);
+    assert.deepEqual(await scores(), before);
+    assert.equal((await runDag(flow, "erase", {})).outcome, "success");
+    assert.deepEqual(await scores(), before);
+    await erase(flow);
+    await scores();
+    assert.equal((await runDag(flow, "erase", {})).outcome, "success");
+    await scores();
   }));
 
 Deno.test("rows of an erased user are dropped from later sources, refused ones too, and leave no byte", () =>

@@ -254,8 +254,8 @@ export interface ReleaseStore {
   ): Promise<CampaignStats[]>;
   /**
    * Saves a file of a version that is not published yet, such as learnt weights, and replaces that of an earlier attempt
-   * once the new one is whole. Throws `conflict` for a published version or an older one. Erasing users removes
-   * {@link WORDING_FILE} of every version; other files stay, so they must not hold data of a single user.
+   * once the new one is whole. Throws `conflict` for a published version or an older one. Files hold no data of a single user,
+   * except {@link WORDING_FILE}: after an erasure a version is built without the user, and those before it are dropped.
    */
   saveFile(options: VersionFile & { bytes: Uint8Array }): Promise<void>;
   /** The whole file, at the start of a buffer of its own; null if the version has none of that name. */

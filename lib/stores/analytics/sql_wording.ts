@@ -1,11 +1,9 @@
 import type { Abortable, PageOptions } from "../../core/types.ts";
 import { all, type Dialect, get, run, runRows, type SqlDatabase, storableJson } from "../engines/sql.ts";
-import { deleteParts } from "./file_parts.ts";
 import {
   type ConversationWords,
   type ProfileWords,
   type SetWordsOptions,
-  WORDING_FILE,
   type WordingStore,
 } from "./port.ts";
 
@@ -81,7 +79,7 @@ export class SqlWording implements WordingStore {
     return rows.map((row) => ({ ...row, words: JSON.parse(row.words) }));
   }
 
-  /** Removes what these users said, and the files that were made from it. */
+  /** Removes what these users said. Files that were made from it stay until a version is built without it. */
   async deleteUsers({ user_ids, signal }: { user_ids: readonly string[] } & Abortable): Promise<void> {
     const users = storableJson(user_ids);
     const { sql } = this;
@@ -90,6 +88,5 @@ export class SqlWording implements WordingStore {
       for (const each of sql.deleteUsers) deleted += yield* run(each, users, limit - deleted);
       return deleted;
     }, { signal });
-    await deleteParts(this.db, { where: "name = $1", values: [WORDING_FILE], signal });
   }
 }

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import type { EngagementEvent } from "../../../../lib/core/types.ts";
 import { ANALYTICS_MIGRATIONS } from "../../../../lib/stores/analytics/schema.ts";
-import { WORDING_FILE } from "../../../../lib/stores/analytics/port.ts";
 import { SqliteAnalytics } from "../../../../lib/stores/analytics/sqlite/sqlite_analytics.ts";
 import { PART_BYTES } from "../../../../lib/stores/analytics/file_parts.ts";
 import { all } from "../../../../lib/stores/engines/sql.ts";
@@ -34,8 +33,6 @@ Deno.test("SqliteAnalytics.deleteUsers() leaves no byte of them", async () => {
     profiles: [{ ...said, named: [] }],
     conversations: [{ ...said, conversation_id: "c", named: 0, named_shown: 0 }],
   });
-  const file = new TextEncoder().encode(JSON.stringify(said));
-  await store.saveFile({ version: 1, name: WORDING_FILE, bytes: file });
   assert.ok(await inFiles(dir, "secret-7") && await inFiles(dir, "erased-user"));
   await store.deleteUsers({ user_ids: ["erased-user"] });
   assert.equal(await inFiles(dir, "secret-"), false, "while open");
