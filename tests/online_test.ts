@@ -198,6 +198,15 @@ Deno.test("a posted campaign is found by what it says, a change of it shows, and
       assert.equal(body.items.find((item: Answered) => item.campaign_id === "crampons").category, "ice");
       assert.equal((await one.send("PATCH", "/campaigns/crampons", { title: "" })).status, 400);
       assert.equal((await one.send("PATCH", "/campaigns/none", { title: "x" })).status, 404);
+      for (
+        const [body, detail] of [[{ staus: "paused" }, "unknown field: staus"], [
+          [],
+          "the body must be a JSON object",
+        ]] as const
+      ) {
+        const refused = await one.send("PATCH", "/campaigns/crampons", body);
+        assert.deepEqual([refused.status, refused.body.detail], [400, detail]);
+      }
       assert.equal((await one.send("PATCH", "/campaigns/crampons", { campaign_id: "other" })).status, 400);
       for (const campaign_id of ["crampons", "tent"]) {
         assert.equal((await one.send("DELETE", `/campaigns/${campaign_id}`)).status, 204);

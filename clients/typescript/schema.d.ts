@@ -731,6 +731,23 @@ export interface components {
             /** @description Of the most popular campaign it is 1. */
             popularity: number;
         };
+        StoredCampaign: {
+            campaign_id: string;
+            title: string;
+            description: string | null;
+            aliases: string[];
+            intents: string[];
+            category: string | null;
+            tags: string[];
+            starts_at: string | null;
+            ends_at: string | null;
+            /** @enum {string} */
+            status: "active" | "paused" | "ended";
+            repurchase_days: number | null;
+            metadata: {
+                [key: string]: unknown;
+            } | null;
+        };
         UserLine: components["schemas"]["UserRecord"] | {
             /** @description How many lines came before. */
             end: number;
@@ -1784,12 +1801,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        campaign_id: string;
-                        title: string;
-                    } & {
-                        [key: string]: unknown;
-                    };
+                    "application/json": components["schemas"]["StoredCampaign"];
                 };
             };
             400: components["responses"]["BadRequest"];

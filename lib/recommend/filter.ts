@@ -184,6 +184,12 @@ function withLiterals(value: unknown): unknown {
   return value;
 }
 
+/** Where a list ends that has a decimal number: all its numbers must be of that type. 0 for another one. */
+function endOfDecimals(text: string, start: number): number {
+  const end = text.indexOf("]", start);
+  return /\d\.\d/.test(text.slice(start, end)) ? end : 0;
+}
+
 const TOKEN = /"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|&&|\|\||[\p{L}\p{N}_$]+|\s+|[^]/gsu;
 const WORDS: Readonly<Record<string, string>> = { and: "&&", or: "||" };
 /** What ends the operand of a `not`. */
@@ -194,7 +200,7 @@ const ENDS = new Set(["&&", "||", "?", ":", ","]);
  * from. `not` takes in all up to the next `and` or `or`, as in Python and SQL, while `!` takes in the next operand.
  */
 function translate(text: string): { source: string; positions: number[] } {
-  let [source, depth, previous] = ["", 0, ""];
+  let [source, depth, previous, decimalsUntil] = ["", 0, "", 0];
   const positions: number[] = [];
   const open: number[] = [];
   const emit = (part: string, from: number, width: number) => {
@@ -206,6 +212,7 @@ function translate(text: string): { source: string; positions: number[] } {
   };
   for (const { 0: token, index } of text.matchAll(TOKEN)) {
     const isWord = previous !== ".";
+    if (token === "[") decimalsUntil = Math.max(decimalsUntil, endOfDecimals(text, index));
     const sign = isWord && Object.hasOwn(WORDS, token) ? WORDS[token]! : token;
     if (/^["']/.test(token) && /^(["']|[rRbB]{1,2})/.test(previous)) {
       throw new ParleyError(
@@ -220,8 +227,11 @@ function translate(text: string): { source: string; positions: number[] } {
       if (ENDS.has(sign) || /^[)\]}]$/.test(sign)) closeNot(index);
       if (/^[([{]$/.test(sign)) depth++;
       if (/^[)\]}]$/.test(sign)) depth--;
-      if (sign === token) emit(sign, index, token.length);
-      else {
+      if (sign === token) {
+        emit(sign, index, token.length);
+        const isWhole = /^\d+$/.test(token) && previous !== "." && text[index + token.length] !== ".";
+        if (isWhole && index < decimalsUntil) emit(".0", index + token.length - 1, 1);
+      } else {
         emit(" ", index, 1);
         emit(sign, index, token.length);
         emit(" ", index + token.length, 1);

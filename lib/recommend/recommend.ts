@@ -129,7 +129,8 @@ export async function recommendTo(user: KnownUser, options: RecommendOptions): P
       trace.callStore(
         "analytics",
         NO_ROWS,
-        (signal) => readRows({ ...options, known_ids, final: user.final, signal }, candidates, weights),
+        (signal) =>
+          readRows({ ...options, newCampaigns, known_ids, final: user.final, signal }, candidates, weights),
       ),
   );
   const chosen = await trace.timed(
@@ -274,7 +275,10 @@ const NO_ROWS: ShowableRows = Object.freeze({ rows: [], suppressed: [] });
  * shown, it reaches further down their list.
  */
 async function readRows(
-  options: RecommendOptions & Pick<KnownUser, "final"> & { known_ids: readonly string[] } & Abortable,
+  options: RecommendOptions & Pick<KnownUser, "final"> & Abortable & {
+    readonly known_ids: readonly string[];
+    readonly newCampaigns: NewCampaigns;
+  },
   candidates: Candidates,
   weights: Sources,
 ): Promise<ShowableRows> {
@@ -300,6 +304,8 @@ async function readRows(
     const popular = await options.popular.top({ version, limit, signal });
     candidates.add(popular.map(({ campaign_id }) => campaign_id));
     const isComplete = popular.length < limit;
+    // They are not in the list, which is that of the version: without events they come after all others.
+    if (isComplete) candidates.add(options.newCampaigns.keys());
     const ids = shortlist(candidates.all(), { weights, ...popularities(popular, isComplete) });
     const rows = await best.of(ids.filter((id) => !left_out.has(id) && !isShown(id)));
     // Campaigns that target the requested intent were found by it: the rest of the popular list would add little.

@@ -26,8 +26,8 @@ export const VERSION = z.int().nullable().meta({
   description: "The published data version; null before the first.",
 });
 
-/** A campaign as the catalogue has it, with its stats. */
-export const CAMPAIGN = z.lazy(() =>
+/** A campaign as the catalogue has it. */
+const STORED = z.lazy(() =>
   z.object({
     campaign_id: z.string(),
     title: z.string(),
@@ -41,6 +41,13 @@ export const CAMPAIGN = z.lazy(() =>
     status: z.enum(STATUSES),
     repurchase_days: z.number().nullable(),
     metadata: z.record(z.string(), z.unknown()).nullable(),
+  })
+);
+export const STORED_CAMPAIGN = z.lazy(() => STORED.unwrap().meta({ id: "StoredCampaign" }));
+
+/** The same with its stats. */
+export const CAMPAIGN = z.lazy(() =>
+  STORED.unwrap().extend({
     stats: STATS.nullable().meta({ description: "Null if nothing has been published yet." }),
   }).meta({ id: "Campaign" })
 );

@@ -141,7 +141,7 @@ const DIVERSITY_ABOUT =
 const CATEGORY_ABOUT = "Only campaigns of this category.";
 const INTENT_ABOUT = "Only campaigns that target this intent.";
 const EXCLUDE_ABOUT = "Campaigns that are not wanted, such as those in a basket.";
-const EXCLUDE_RULE = `exclude must be a list of at most ${MAX_EXCLUDED} ids`;
+const EXCLUDE_RULE = `exclude must be a list of at most ${MAX_EXCLUDED} ids, of 1 to 256 characters each`;
 
 const SERVER_TIMING = "The stages cache, vectors, graph, analytics and rank, in milliseconds.";
 const ANSWERED = {

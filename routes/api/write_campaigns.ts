@@ -4,6 +4,8 @@ import { campaignFields, campaignInput } from "../../lib/schema/campaign.ts";
 import { apiEndpoint } from "../http/api_endpoint.ts";
 import { batchEndpoint } from "../http/batch.ts";
 import { idParameter } from "../http/parameters.ts";
+import { BODY_ERRORS } from "../http/problem.ts";
+import { STORED_CAMPAIGN } from "./campaign_schemas.ts";
 
 const MAX_BYTES = 1_048_576;
 const ROUTE = "/campaigns/:campaign_id";
@@ -12,6 +14,11 @@ const PATCH = z.lazy(() =>
     id: "CampaignPatch",
     examples: [{ status: "paused" }],
   })
+);
+/** Fields by name; what each may be, the whole campaign decides. A name that is none would be taken for metadata. */
+const CHANGES = z.strictObject(
+  Object.fromEntries(Object.keys(campaignFields.shape).map((name) => [name, z.unknown().optional()])),
+  BODY_ERRORS,
 );
 const Params = z.object({ campaign_id: idParameter("campaign_id", "The campaign's id.") });
 
@@ -43,7 +50,7 @@ export const changeCampaign = apiEndpoint({
     "A JSON merge patch (RFC 7396): the given fields replace those of the campaign, null removes one.",
   params: Params,
   body: {
-    schema: z.record(z.string(), z.unknown(), "the body must be an object with the fields to change"),
+    schema: CHANGES,
     documented: { "application/merge-patch+json": PATCH, "application/json": PATCH },
     types: ["application/merge-patch+json", "application/json"],
     max_bytes: MAX_BYTES,
@@ -51,7 +58,7 @@ export const changeCampaign = apiEndpoint({
   responses: {
     200: {
       description: "The campaign as it is now.",
-      schema: z.lazy(() => z.looseObject({ campaign_id: z.string(), title: z.string() })),
+      schema: STORED_CAMPAIGN,
     },
   },
   errors: [404, 503],

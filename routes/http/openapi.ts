@@ -4,7 +4,8 @@ import { PROBLEM_CODES, TITLES } from "./problem.ts";
 
 const DESCRIPTION = `Conversation in, recommendations out.
 
-An error is \`application/problem+json\` (RFC 9457) with one sentence in \`detail\`. A response has the request's id in
+An error is \`application/problem+json\` (RFC 9457) with one sentence in \`detail\`; a method that a path does not have is
+405, with those that it has in \`Allow\`. \`/mcp\` speaks the Model Context Protocol, and is not part of this document. A response has the request's id in
 \`X-Request-Id\`, which the log has too.`;
 
 /** `Problem` of routes/http/problem.ts. */

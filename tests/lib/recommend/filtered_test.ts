@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { ManualClock } from "../../../lib/core/clock.ts";
 import type { Answer } from "../../../lib/recommend/answer.ts";
+import { saveCatalogueEpoch } from "../../../lib/recommend/catalogue_epoch.ts";
 import { Recommender } from "../../../lib/recommend/recommender.ts";
 import { campaign, event } from "./samples.ts";
 import { ANSWER_MS, emptyWorld, NOW } from "./world.ts";
@@ -25,10 +26,12 @@ Deno.test("Recommender.serve() finds k campaigns although few of the candidates 
         Array.from({ length: 1 + (n < 500 ? 1 : 0) }, (_, i) => event(`u ${i}`, "click", id))
       ),
     );
+    await saveCatalogueEpoch(world.stores.analytics, { version: 1 });
     await world.publish(1);
+    const clock = new ManualClock(NOW);
     const recommender = new Recommender({
       stores: world.stores,
-      clock: new ManualClock(NOW),
+      clock,
       answer_ms: ANSWER_MS,
     });
     const ask = async (page: { k?: number; filter?: string; category?: string; exclude?: string[] }) => {
@@ -50,6 +53,22 @@ Deno.test("Recommender.serve() finds k campaigns although few of the candidates 
     const others = await ask({ exclude: top });
     assert.equal(others.length, 10);
     assert.ok(others.every((id) => !top.includes(id)));
+    clock.advance(2_000);
+    // What was written after the version has no events, and is in no list of it.
+    await world.stores.analytics.upsertCampaigns({
+      campaigns: Array.from(
+        { length: 20 },
+        (_, n) => campaign(`new-${n}`, { category: "brand new", metadata: { price: 0.5 } }),
+      ),
+    });
+    const fresh = (page: { k?: number; filter?: string; category?: string }) => ask({ k: 30, ...page });
+    for (
+      const page of [{ filter: "metadata.price < 1" }, { filter: 'category == "brand new"' }, {
+        category: "brand new",
+      }]
+    ) {
+      assert.equal((await fresh(page)).length, 20, JSON.stringify(page));
+    }
   } finally {
     await world.close();
   }
