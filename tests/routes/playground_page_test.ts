@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import type { Hono } from "../../deps.ts";
+import type { Embedder } from "../../lib/embed/port.ts";
 import { SOURCES } from "../../lib/recommend/answer.ts";
 import { WEIGHTS } from "../../lib/recommend/score.ts";
+import { messagesOf } from "../../routes/pages/playground/data.ts";
 import { pageTest, see, send, tokenOf } from "./pages.ts";
 
 /** Posts the form as a browser does, with the weights of now unless others are given. */
@@ -22,6 +24,13 @@ function placesIn(html: string): [id: string, tried: string, now: string][] {
     return [id!, cell("Place"), cell("Now")];
   });
 }
+
+/** Gives all texts one vector. */
+const MODEL: Embedder = {
+  model: { name: "by-hand", revision: "0", dimension: 3, pooling: "mean" },
+  embed: ({ texts }) => Promise.resolve(texts.map(() => Float32Array.of(1, 0, 0))),
+  close: () => Promise.resolve(),
+};
 
 const NONE = Object.fromEntries(SOURCES.map((source) => [`weight-${source}`, "0"]));
 
@@ -70,10 +79,10 @@ pageTest("a stored user's own rows count in the playground, and a wrong field is
   const cases: [Record<string, string>, RegExp][] = [
     [{ "weight-intent": "x" }, /The weight of intent must be a number from 0 to 10/],
     [{ "weight-wording": "-1" }, /The weight of wording must be a number from 0 to 10/],
-    [NONE, /One of the weights must be above 0/],
+    [{ ...NONE, "weight-mention": "1" }, /The weight of popularity must be above 0/],
     [{ k: "0" }, /Items must be a number from 1 to 50/],
     [{ k: "1.5" }, /Items must be a whole number/],
-    [{ text: "x\n".repeat(201) }, /The conversation has more than 200 lines/],
+    [{ text: "x\n".repeat(201) }, /The conversation has more than 200 messages/],
   ];
   for (const [fields, problem] of cases) {
     const refused = await compare(app, { ...fields, user_id: "<b>" });
@@ -81,4 +90,34 @@ pageTest("a stored user's own rows count in the playground, and a wrong field is
     assert.match(refused.html, problem);
     assert.match(refused.html, /value="&lt;b&gt;"/, "what was entered stays");
   }
+});
+
+Deno.test("messagesOf() takes each line as a message, or both sides by their names", () => {
+  assert.deepEqual(messagesOf("hello\r\n\nthere "), [
+    { role: "user", message: "hello" },
+    { role: "user", message: "there" },
+  ]);
+  assert.deepEqual(messagesOf("before\nUser: one\n two\nassistant:\nyes\nuser: "), [
+    { role: "user", message: "before" },
+    { role: "user", message: "one\ntwo" },
+    { role: "assistant", message: "yes" },
+  ]);
+  assert.deepEqual(messagesOf(" \n"), []);
+});
+
+pageTest("what the other side says does not count in the playground", async ({ app }) => {
+  const user = placesIn((await compare(app, { text: "user: which soil?" })).html);
+  const both = placesIn((await compare(app, { text: "user: which soil?\nassistant: a pan?" })).html);
+  assert.deepEqual(both, user);
+  assert.notDeepEqual(placesIn((await compare(app, { text: "which soil?\na pan?" })).html), user);
+});
+
+let opens = 0;
+pageTest("a model that was not ready for the first answer is for both that are compared", async ({ app }) => {
+  const { html } = await compare(app, { text: "which soil for seeds?" });
+  assert.equal(opens, 2);
+  assert.doesNotMatch(html, /Parts are missing/);
+  assert.match(html, /Both answers<\/h2><span>the same/);
+}, {
+  embedder: () => ++opens === 1 ? Promise.reject(new Error("not loaded yet")) : Promise.resolve(MODEL),
 });

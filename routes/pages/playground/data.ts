@@ -4,7 +4,7 @@ import type { ComputedAnswer } from "../../../lib/recommend/recommend.ts";
 import { rowsOf } from "../../api/recommendations.ts";
 import { field, type PageRequest } from "../../http/page.ts";
 
-const MAX_LINES = 200;
+const MAX_MESSAGES = 200;
 export const MAX_CHARACTERS = 20_000;
 export const MAX_ID_LENGTH = 256;
 export const MAX_ITEMS = 50;
@@ -15,10 +15,35 @@ const number = (name: string, low: number, high: number) => {
   return z.coerce.number(rule).min(low, rule).max(high, rule);
 };
 
+const ROLE = /^(user|assistant)\s*:\s*/i;
+
+/**
+ * The messages of a pasted conversation. A line that begins with `user:` or `assistant:` begins a message, which lines after it continue.
+ * Without any such line, each line is a message of the user.
+ */
+export function messagesOf(
+  text: string,
+): { readonly role: "user" | "assistant"; readonly message: string }[] {
+  const lines = text.split("\n").map((line) => line.trim()).filter((line) => line !== "");
+  const hasRoles = lines.some((line) => ROLE.test(line));
+  const messages: { role: "user" | "assistant"; message: string }[] = [];
+  for (const line of lines) {
+    const role = ROLE.exec(line)?.[1]?.toLowerCase() as "user" | "assistant" | undefined;
+    const last = messages.at(-1);
+    if (hasRoles && role === undefined && last !== undefined) {
+      last.message = `${last.message}\n${line}`.trim();
+    } else messages.push({ role: role ?? "user", message: line.replace(ROLE, "") });
+  }
+  return messages.filter(({ message }) => message !== "");
+}
+
 const FORM = z.object({
   text: z.string().max(MAX_CHARACTERS, `the conversation has more than ${MAX_CHARACTERS} characters`)
-    .transform((text) => text.split("\n").map((line) => line.trim()).filter((line) => line !== ""))
-    .refine((lines) => lines.length <= MAX_LINES, `the conversation has more than ${MAX_LINES} lines`),
+    .transform(messagesOf)
+    .refine(
+      (messages) => messages.length <= MAX_MESSAGES,
+      `the conversation has more than ${MAX_MESSAGES} messages`,
+    ),
   user_id: z.string().trim().max(MAX_ID_LENGTH, "the user's id is too long"),
   k: number("items", 1, MAX_ITEMS).int("items must be a whole number"),
   diversity: number("diversity", 0, 1),
@@ -29,7 +54,10 @@ const FORM = z.object({
       Source,
       z.ZodNumber
     >,
-  ).refine((weights) => SOURCES.some((source) => weights[source] > 0), "one of the weights must be above 0"),
+  ).refine(
+    ({ popularity }) => popularity > 0,
+    "the weight of popularity must be above 0, since nothing else is known of some users",
+  ),
 });
 
 /** What is tried: `text` as it was entered. */
@@ -87,10 +115,13 @@ export async function compare(
   if (data === undefined) return { problem: error.issues[0]!.message };
   const user_id = data.user_id === "" ? null : data.user_id;
   const { k, diversity, weights } = data;
-  const rows = rowsOf(user_id, { messages: data.text.map((message) => ({ message })), events: [] }, now);
+  const rows = rowsOf(user_id, { messages: data.text, events: [] }, now);
   const request = { user_id, k, ...rows };
+  const first = await recommender.tryOut(request);
+  // What was not embedded in time may be now, so that both answers are made from the same.
+  const isWhole = first.answer.degraded.length === 0;
   const answers = {
-    now: await recommender.tryOut(request),
+    now: isWhole ? first : await recommender.tryOut(request),
     tried: await recommender.tryOut({ ...request, diversity }, weights),
   };
   return { ...answers, items: comparedItems(answers.now.answer.items, answers.tried.answer.items) };

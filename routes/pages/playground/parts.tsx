@@ -20,7 +20,11 @@ export function TrialForm({ session, trial }: { session: FormSession; trial: Tri
     <Section title="What to try" aside="nothing of it is stored or logged">
       <form method="post" action="/playground" class="fields">
         <CsrfToken session={session} />
-        <Field id="text" label="Conversation" hint="What the user says, a line for each message.">
+        <Field
+          id="text"
+          label="Conversation"
+          hint="What the user says, a line for each message. Of both sides if lines begin with user: or assistant:"
+        >
           <textarea id="text" name="text" rows={5} maxlength={MAX_CHARACTERS} aria-describedby="text-hint">
             {trial.text}
           </textarea>
