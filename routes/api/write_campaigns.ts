@@ -15,7 +15,7 @@ const PATCH = z.lazy(() =>
     examples: [{ status: "paused" }],
   })
 );
-/** Fields by name; what each may be, the whole campaign decides. A name that is none would be taken for metadata. */
+/** Fields by name; what each may be, the whole campaign decides. An unknown name would be taken for metadata. */
 const CHANGES = z.strictObject(
   Object.fromEntries(Object.keys(campaignFields.shape).map((name) => [name, z.unknown().optional()])),
   BODY_ERRORS,
