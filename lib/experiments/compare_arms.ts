@@ -49,16 +49,18 @@ function plannedVariance({ minimum_effect, power, alpha }: ComparisonPlan): numb
 
 /** How many users each of two arms of one size needs. The experiment ends when it has them. */
 export function minUsers(plan: ComparisonPlan): number {
-  const { baseline, minimum_effect } = plan;
-  const others = [baseline + minimum_effect, baseline - minimum_effect].filter((share) =>
-    share >= 0 && share <= 1
-  );
-  return Math.ceil((variance(baseline) + Math.max(...others.map(variance))) / plannedVariance(plan));
+  return Math.ceil((variance(plan.baseline) + varianceOfOther(plan)) / plannedVariance(plan));
 }
 
-/** How many users an arm needs that is compared with one which is much larger. */
+/** How many users an arm needs that is compared with a much larger one, whose share then decides the variance if it is the larger. */
 export function minUsersOfSmallArm(plan: ComparisonPlan): number {
-  return Math.ceil(variance(plan.baseline) / plannedVariance(plan));
+  return Math.ceil(Math.max(variance(plan.baseline), varianceOfOther(plan)) / plannedVariance(plan));
+}
+
+/** Of a share that differs from the baseline by the effect, up or down, the larger one. */
+function varianceOfOther({ baseline, minimum_effect }: ComparisonPlan): number {
+  const others = [baseline + minimum_effect, baseline - minimum_effect];
+  return Math.max(...others.filter((share) => share >= 0 && share <= 1).map(variance));
 }
 
 /** How much larger the share of successes of an arm is than that of the first one. */
@@ -66,7 +68,7 @@ export function compareArms(first: ArmUsers, other: ArmUsers, plan: ComparisonPl
   if (first.users === 0 || other.users === 0) return null;
   const value = other.successes / other.users - first.successes / first.users;
   const margin = halfWidth({
-    variance: varianceOf(first) + varianceOf(other),
+    variance: varianceOfDifference(first, other),
     planned_variance: plannedVariance(plan),
     alpha: plan.alpha,
   });
@@ -103,7 +105,21 @@ function variance(share: number): number {
   return share * (1 - share);
 }
 
-/** Of the share of successes; one success and one failure are added, so that it is not 0 while there are few (Agresti and Caffo, 2000). */
-function varianceOf({ users, successes }: ArmUsers): number {
-  return variance((successes + 1) / (users + 2)) / users;
+/**
+ * The variance of a difference of shares, the larger of that by the share of each and that by the share of all, as if there were no difference. By
+ * their own shares alone, an arm with few users and no success would look sure of it, and would seem to differ from a large one too often. One success
+ * and one failure are added to each (Agresti and Caffo, The American Statistician 54, 2000).
+ */
+function varianceOfDifference(first: ArmUsers, other: ArmUsers): number {
+  const shareOf = (...arms: readonly ArmUsers[]) =>
+    (sum(arms, "successes") + arms.length) / (sum(arms, "users") + 2 * arms.length);
+  const [own, common] = [[shareOf(first), shareOf(other)], shareOf(first, other)] as const;
+  return Math.max(
+    variance(own[0]!) / first.users + variance(own[1]!) / other.users,
+    variance(common) / first.users + variance(common) / other.users,
+  );
+}
+
+function sum(arms: readonly ArmUsers[], of: keyof ArmUsers): number {
+  return arms.reduce((total, arm) => total + arm[of], 0);
 }

@@ -22,13 +22,14 @@ const LOOKS = 100;
 type Look = readonly [first: ArmUsers, other: ArmUsers];
 
 /**
- * The numbers at each look at an experiment: users come evenly over time, each in one arm by chance, and who succeeds does so up to
+ * The numbers at each look at an experiment: users come evenly over time, each in one arm by chance, in the first with the probability `first`, and who succeeds does so up to
  * `delay` of the time later.
  */
 function* looks(
-  { shares, users, delay, random }: {
+  { shares, users, first, delay, random }: {
     shares: readonly [number, number];
     users: number;
+    first: number;
     delay: number;
     random: () => number;
   },
@@ -36,7 +37,7 @@ function* looks(
   const joined = Array.from({ length: LOOKS }, () => [0, 0]);
   const succeeded = Array.from({ length: LOOKS }, () => [0, 0]);
   for (let user = 0; user < users; user++) {
-    const arm = random() < 0.5 ? 0 : 1;
+    const arm = random() < first ? 0 : 1;
     const at = user / users;
     joined[Math.floor(at * LOOKS)]![arm]!++;
     if (random() >= shares[arm]!) continue;
@@ -56,18 +57,19 @@ function* looks(
 /** The share of experiments in which a judge is convinced at any look; it stops there. */
 function convinced(
   judge: (look: Look) => boolean,
-  { shares, delay = 0, seed, times = 1 }: {
+  { shares, first = 0.5, delay = 0, seed, times = 1 }: {
     shares: readonly [number, number];
+    first?: number;
     delay?: number;
     seed: number;
     times?: number;
   },
 ): number {
   const random = seededRandom(seed);
-  const users = 2 * minUsers(PLAN) * times;
+  const users = times * (first === 0.5 ? 2 * minUsers(PLAN) : minUsersOfSmallArm(PLAN) / first);
   let count = 0;
   for (let i = 0; i < EXPERIMENTS; i++) {
-    for (const look of looks({ shares, users, delay, random })) {
+    for (const look of looks({ shares, users, first, delay, random })) {
       if (!judge(look)) continue;
       count++;
       break;
@@ -86,6 +88,13 @@ Deno.test("of 1,000 experiments without a difference, at most 5 % find one in a 
   }
   assert.ok(convinced(differs, { shares: [0.02, 0.02], seed: 3 }) <= 0.05, "another baseline than planned");
   assert.ok(convinced(differs, { shares: [0.1, 0.1], seed: 4, times: 3 }) <= 0.05, "longer than planned");
+});
+
+Deno.test("a small arm next to a large one, as the control share, misleads as rarely, and finds as much", () => {
+  const first = 0.05;
+  assert.ok(convinced(differs, { shares: [0.1, 0.1], first, seed: 10 }) <= 0.05);
+  assert.ok(convinced(differs, { shares: [0.02, 0.02], first, seed: 11 }) <= 0.05);
+  assert.ok(convinced(isVerdict("better"), { shares: [0.1, 0.14], first, seed: 12 }) >= 0.8);
 });
 
 Deno.test("late successes make no false ones", () => {
@@ -119,7 +128,7 @@ Deno.test("minUsers() grows with the square of precision, with power, and with t
   const arms = (count: number) => Array.from({ length: count }, (_, n) => ({ name: `e/${n}` }));
   assert.deepEqual(planOf({ ...PLAN, arms: arms(2) }), PLAN);
   assert.equal(planOf({ ...PLAN, arms: arms(3) }).alpha, 0.025);
-  assert.ok(minUsersOfSmallArm(PLAN) < users / 2, "the other arm adds no variance");
+  assert.ok(minUsersOfSmallArm(PLAN) < 0.6 * users, "the other arm adds no variance");
 });
 
 Deno.test("compareArms() knows nothing without users, and little of few", () => {
