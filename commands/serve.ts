@@ -115,6 +115,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
         dags,
         runs: stores.value.runs,
         closing: signal,
+        arms: { control_share: config.control_share, experiments },
       },
       log: requestLog(log("http")),
     });

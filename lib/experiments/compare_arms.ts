@@ -34,7 +34,7 @@ export interface ArmUsers {
 }
 
 /** How much larger a share is than another, and between what with probability 1 − alpha, at all times together. */
-interface Difference {
+export interface Difference {
   readonly value: number;
   readonly low: number;
   readonly high: number;

@@ -11,6 +11,7 @@ const NAVIGATION: readonly (readonly [path: string, title: string])[] = [
   ["/campaigns", "Campaigns"],
   ["/engagement", "Engagement"],
   ["/evaluation", "Evaluation"],
+  ["/experiments", "Experiments"],
   ["/explain", "Explain"],
   ["/playground", "Playground"],
   ["/stores", "Stores"],

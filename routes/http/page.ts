@@ -2,6 +2,7 @@ import type { Child, Context } from "../../deps.ts";
 import type { Clock } from "../../lib/core/clock.ts";
 import type { ApiKey, Scope, ServingSpan } from "../../lib/core/types.ts";
 import type { Dag } from "../../lib/dag/define.ts";
+import type { ArmSettings } from "../../lib/experiments/report.ts";
 import type { Recommender } from "../../lib/recommend/recommender.ts";
 import type { AnalyticsStore } from "../../lib/stores/analytics/port.ts";
 import type { DocumentStore } from "../../lib/stores/documents/port.ts";
@@ -21,13 +22,22 @@ export interface Dashboard {
   readonly runs: RunStore;
   /** Aborted when the process stops: streams end then. */
   readonly closing: AbortSignal;
+  /** The control share and the experiments; default none. */
+  readonly arms?: ArmSettings;
 }
 
 /** What pages read of the stores. */
 export type PageStores = PipelineView["stores"] & ReadyStores & {
   readonly analytics: Pick<
     AnalyticsStore,
-    "byCampaign" | "byStrategy" | "campaigns" | "campaignPage" | "counts" | "recentUsers" | "stats"
+    | "armEngagement"
+    | "byCampaign"
+    | "byStrategy"
+    | "campaigns"
+    | "campaignPage"
+    | "counts"
+    | "recentUsers"
+    | "stats"
   >;
   readonly documents: Pick<DocumentStore, "counts" | "page" | "quarantined" | "quarantineReasons">;
   readonly graph: Pick<GraphStore, "counts">;

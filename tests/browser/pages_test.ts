@@ -18,6 +18,7 @@ const PATHS = [
   "/campaigns/trail-shoes-grip?days=365",
   "/engagement?days=365",
   "/evaluation",
+  "/experiments",
   "/explain",
   "/explain?user_id=nobody",
   "/playground",

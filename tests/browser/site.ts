@@ -5,6 +5,8 @@ import { allDags, engine, executeQueued } from "../../commands/engine.ts";
 import { openServing } from "../../commands/services.ts";
 import { systemClock } from "../../lib/core/clock.ts";
 import type { ApiKey } from "../../lib/core/types.ts";
+import { parseExperiments } from "../../lib/experiments/experiment_file.ts";
+import type { ArmSettings } from "../../lib/experiments/report.ts";
 import { createApp } from "../../routes/app.ts";
 import { type Flow, withFlow } from "../fixtures/flow.ts";
 import { ServingMetrics } from "../../lib/telemetry/serving_metrics.ts";
@@ -85,6 +87,23 @@ async function run(
   });
 }
 
+/** One experiment, of two arms. */
+const ARMS: ArmSettings = {
+  control_share: 0.1,
+  experiments: parseExperiments({
+    source: "test",
+    text: JSON.stringify({
+      experiments: [{
+        id: "words",
+        arms: [{ id: "today" }, { id: "words", sources: ["wording"] }],
+        metric: "click",
+        baseline: 0.05,
+        minimum_effect: 0.01,
+      }],
+    }),
+  }),
+};
+
 async function serveSite(
   { config }: Flow,
   { keys, metrics, port }: { keys: readonly ApiKey[]; metrics: ServingMetrics; port: number },
@@ -102,6 +121,7 @@ async function serveSite(
       dags: allDags(config),
       runs: stores.value.runs,
       closing: closing.signal,
+      arms: ARMS,
     },
   });
   const server = Deno.serve({ hostname: "127.0.0.1", port, onListen: () => {} }, app.fetch);

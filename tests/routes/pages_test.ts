@@ -44,6 +44,7 @@ pageTest("no page has an id twice", async ({ app, world, clock }) => {
       "/anomalies",
       "/engagement",
       "/evaluation",
+      "/experiments",
       "/explain?user_id=ann",
       "/playground",
       "/stores",
