@@ -131,9 +131,7 @@ function similarity({ features }: Ranked): Reason | null {
 }
 
 function exploration({ stats: { impressions, clicks } }: Ranked): Reason {
-  const text = impressions === 0
-    ? "It is new and was never shown before."
-    : `It was shown ${times(impressions)} so far, too rarely to know how good it is.`;
+  const text = impressions === 0 ? "New campaign." : `Rarely shown so far: ${times(impressions)}.`;
   return { code: "exploration", facts: { impressions, clicks }, text };
 }
 
