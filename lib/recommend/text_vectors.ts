@@ -1,5 +1,5 @@
 import { bulkhead, isBulkheadRejectedError, LRUCache } from "../../deps.ts";
-import { yieldToEventLoop } from "../core/abort.ts";
+import { sleep, yieldToEventLoop } from "../core/abort.ts";
 import { ParleyError } from "../core/errors.ts";
 import { sha256 } from "../core/hash.ts";
 import { type Abortable, modelKey } from "../core/types.ts";
@@ -15,6 +15,10 @@ const MAX_QUEUED = 4;
 
 /** New texts that are embedded however long that takes: the newest of a conversation, which mostly grows by one or two. */
 const MIN_EMBEDDED = 2;
+/** Texts that wait at most for the model while no request does, with those of the newest requests; some seconds of its work. */
+const MAX_LATER = 1_000;
+/** How long such a text lets requests go first, in milliseconds: about as long as the model takes for one. */
+const GIVE_WAY_MS = 10;
 
 interface VectorsOptions extends Abortable {
   readonly texts: readonly string[];
@@ -27,8 +31,8 @@ interface VectorsOptions extends Abortable {
 }
 
 /**
- * Vectors of what users say: of texts that were seen before from memory or from a store, of others from the model. Memory has hashes
- * and vectors, no text.
+ * Vectors of what users say: of texts that were seen before from memory or from a store, of others from the model. What is in
+ * memory are hashes and vectors, and the text only of what is still to be embedded.
  */
 export class TextVectors {
   private readonly cache = new LRUCache<string, Float32Array>({
@@ -39,14 +43,16 @@ export class TextVectors {
     updateAgeOnGet: true,
   });
   private readonly slots = bulkhead(MAX_RUNNING, MAX_QUEUED);
-  private later: Promise<void> = Promise.resolve();
+  /** Texts that their request had no time for, by their key in the cache. */
+  private readonly later = new Map<string, string>();
+  private isWorking = false;
 
   /** `embedder` opens the model for the first text; the caller that passes it closes what it opened. */
   constructor(private readonly embedder: () => Promise<Embedder>) {}
 
   /**
    * One vector for each text, in order; null for one that there was no time for. Texts are embedded in their order. Throws `unavailable` if the model cannot be opened, is another one or has too much to do, and the
-   * signal's reason when aborted; what was embedded until then stays in memory.
+   * signal's reason when aborted; what was embedded until then stays in memory, and the rest is embedded later.
    */
   async of(options: VectorsOptions): Promise<(Float32Array | null)[]> {
     const { texts, model, stored, hasTime = () => true, signal } = options;
@@ -60,7 +66,7 @@ export class TextVectors {
     }
     const keep = (hash: string, vector: Float32Array) => {
       vectors.set(hash, vector);
-      this.cache.set(`${model} ${hash}`, vector);
+      this.keep(`${model} ${hash}`, vector);
       missing.delete(hash);
     };
     if (missing.size > 0) {
@@ -99,30 +105,46 @@ export class TextVectors {
       );
     }
     for (const [n, [hash, text]] of [...texts].entries()) {
-      signal?.throwIfAborted();
-      if (n >= MIN_EMBEDDED && !hasTime()) return this.embedLater(embedder, texts, keep);
+      if (signal?.aborted || (n >= MIN_EMBEDDED && !hasTime())) {
+        this.embedLater(embedder, texts);
+        signal?.throwIfAborted();
+        return;
+      }
       // Without the signal: what the model has begun is not lost, and the next request of the conversation finds it.
       const [vector] = await embedder.embed({ texts: [text] });
       keep(hash, vector!);
     }
   }
 
-  /** Embeds the other texts for the next request of the conversation, as long as no request needs the model. */
-  private embedLater(
-    embedder: Embedder,
-    texts: ReadonlyMap<string, string>,
-    keep: (hash: string, vector: Float32Array) => void,
-  ): void {
-    const run = async () => {
-      // After the request that calls this has left its slot.
-      await yieldToEventLoop();
-      for (const [hash, text] of [...texts]) {
-        if (this.slots.executionSlots < MAX_RUNNING) return;
-        const [vector] = await embedder.embed({ texts: [text] });
-        keep(hash, vector!);
-      }
-    };
+  private keep(key: string, vector: Float32Array): void {
+    this.cache.set(key, vector);
+    this.later.delete(key);
+  }
+
+  /** Embeds the other texts between requests, for the next request of the conversation. */
+  private embedLater(embedder: Embedder, texts: ReadonlyMap<string, string>): void {
+    for (const [hash, text] of texts) this.later.set(`${modelKey(embedder.model)} ${hash}`, text);
+    for (const key of this.later.keys()) {
+      if (this.later.size <= MAX_LATER) break;
+      this.later.delete(key);
+    }
+    if (this.isWorking) return;
+    this.isWorking = true;
     // A model that fails here fails for the next request too, which reports it.
-    this.later = this.later.then(run).catch(() => {});
+    this.drainLater(embedder).catch(() => this.later.clear()).finally(() => this.isWorking = false);
+  }
+
+  /** One text at a time, after requests that need the model, but not after all of them: else a busy process would never get to it. */
+  private async drainLater(embedder: Embedder): Promise<void> {
+    // After the request that calls this has left its slot.
+    await yieldToEventLoop();
+    while (this.later.size > 0) {
+      if (this.slots.executionSlots < MAX_RUNNING) await sleep(GIVE_WAY_MS);
+      const [next] = this.later;
+      if (next === undefined) return;
+      const [key, text] = next;
+      const [vector] = await embedder.embed({ texts: [text] });
+      this.keep(key, vector!);
+    }
   }
 }

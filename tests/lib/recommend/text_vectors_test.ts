@@ -64,7 +64,7 @@ Deno.test("TextVectors.of() refuses what finds no slot at once, and says that th
   assert.equal((await vectors.of({ texts: ["after"], model, stored: NONE })).length, 1);
 });
 
-Deno.test("TextVectors.of() keeps what was embedded before its signal ended it", async () => {
+Deno.test("TextVectors.of() keeps what was embedded before its signal ended it, and embeds the rest later", async () => {
   const controller = new AbortController();
   const asked: string[] = [];
   const aborting: Embedder = {
@@ -80,11 +80,11 @@ Deno.test("TextVectors.of() keeps what was embedded before its signal ended it",
   const texts = Array.from({ length: 12 }, (_, n) => `text ${n}`);
   await assert.rejects(vectors.of({ texts, model, stored: NONE, signal: controller.signal }), /late/);
   assert.deepEqual(asked, texts.slice(0, 4));
-  await vectors.of({ texts, model, stored: NONE });
+  await until(() => asked.length === texts.length);
   assert.deepEqual(asked, texts);
 });
 
-Deno.test("TextVectors.of() embeds two texts even without time, and the rest for the next call while no other needs the model", async () => {
+Deno.test("TextVectors.of() embeds two texts even without time, and the rest for the next call", async () => {
   const { asked, vectors } = counting();
   const texts = Array.from({ length: 6 }, (_, n) => `text ${n}`);
   const made = await vectors.of({ texts, model, stored: NONE, hasTime: () => false });
@@ -97,4 +97,50 @@ Deno.test("TextVectors.of() embeds two texts even without time, and the rest for
     return next !== null && !next.includes(null);
   });
   assert.equal(asked.length, 6);
+});
+
+Deno.test("TextVectors.of() embeds the rest even while other requests need the model all the time", async () => {
+  const asked: string[] = [];
+  const gate = Promise.withResolvers<void>();
+  const vectors = new TextVectors(() =>
+    Promise.resolve({
+      model: embedder.model,
+      close: () => Promise.resolve(),
+      embed: async ({ texts }) => {
+        asked.push(...texts);
+        if (texts[0] === "busy") await gate.promise;
+        return await embedder.embed({ texts });
+      },
+    })
+  );
+  const busy = vectors.of({ texts: ["busy"], model, stored: NONE });
+  const texts = Array.from({ length: 6 }, (_, n) => `text ${n}`);
+  await vectors.of({ texts, model, stored: NONE, hasTime: () => false });
+  await until(() => asked.length === 7);
+  assert.deepEqual(asked, ["busy", ...texts]);
+  gate.resolve();
+  await busy;
+});
+
+Deno.test("TextVectors.of() continues after the model failed for a text that was left for later", async () => {
+  const asked: string[] = [];
+  let isDown = false;
+  const vectors = new TextVectors(() =>
+    Promise.resolve({
+      model: embedder.model,
+      close: () => Promise.resolve(),
+      embed: ({ texts }) => {
+        asked.push(...texts);
+        return isDown ? Promise.reject(new Error("down")) : embedder.embed({ texts });
+      },
+    })
+  );
+  const hasTime = () => !(isDown = asked.length === 2);
+  const texts = Array.from({ length: 4 }, (_, n) => `text ${n}`);
+  await vectors.of({ texts, model, stored: NONE, hasTime });
+  await until(() => asked.length === 3);
+  isDown = false;
+  const other = await vectors.of({ texts: ["other", ...texts], model, stored: NONE });
+  assert.ok(!other.includes(null));
+  assert.deepEqual(asked, [...texts.slice(0, 3), "other", ...texts.slice(2)]);
 });
