@@ -258,8 +258,8 @@ const MEANING = {
     number(0, 0.5).default(0),
     "The share of users, 0 to 0.5, who get the popular campaigns whatever is known of them, so that the effect of personal " +
       "answers can be measured. A user stays in it, or out of it, in every process. The default is 0 because each of " +
-      "these users gets a worse answer and few users measure nothing: 0.02 is a start with 375,000 active users, 0.1 with " +
-      "75,000.",
+      "these users gets a worse answer and few users measure nothing: 0.02 is a start with 430,000 active users, 0.1 with " +
+      "86,000.",
   ),
   PARLEY_EXPERIMENTS: describe(
     text,

@@ -141,7 +141,7 @@ pageTest(
       .map((each) => ({ ...each, user_id: each.user_id.replace("now/new", "default") }));
     await add(
       world,
-      usersOf("control", { users: 200, clicked: 40, converted: 20, timestamp }),
+      usersOf("control", { users: 200, clicked: 20, converted: 20, timestamp }),
       usersOf("default", { users: 500, clicked: 100, converted: 50, timestamp }),
       moved,
       usersOf("old/today", { users: 500, clicked: 250, converted: 50, timestamp }),
@@ -150,13 +150,13 @@ pageTest(
     await add(world, early.filter(({ user_id }) => Number(user_id.split(" ")[1]) >= 200));
     const uplift = sectionOf((await see(app, "/experiments")).html, "uplift-of-personal-answers");
     assert.match(uplift, /since 2025-01-01/);
-    assert.match(uplift, /More users click \+25\.00 points \+\d+\.\d\d to \+\d+\.\d\d/);
+    assert.match(uplift, /More users click \+35\.00 points \+\d+\.\d\d to \+\d+\.\d\d/);
     assert.match(uplift, /More users convert \+0\.00 points −/);
     assert.match(
       uplift,
       /Users of the control arm 200 of [\d,]+ that a difference of 2 points needs if 5 % click/,
     );
-    assert.match(uplift, /personal answers 1,000 1,400 550 100 45\.00 %.*control 200 200 40 20 20\.00 %/);
+    assert.match(uplift, /personal answers 1,000 1,400 550 100 45\.00 %.*control 200 200 20 20 10\.00 %/);
   },
   {},
   dashboard,
