@@ -99,6 +99,9 @@ interface Signing {
   readonly before: RecommendationId | null;
 }
 
+/** How long an answer may take that is tried out by an operator, who wants it whole, in milliseconds. */
+const TRY_OUT_MS = 10_000;
+
 /** What a request for the next page can change. */
 interface NextRequest {
   readonly k?: number | undefined;
@@ -145,6 +148,7 @@ interface Lookup {
  */
 export class Recommender {
   private readonly policies: StorePolicies;
+  private patientPolicies: StorePolicies | null = null;
   private readonly answer_ms: number;
   private readonly published: PublishedReader;
   private readonly computing = new Map<string, Promise<ServedAnswer>>();
@@ -361,7 +365,7 @@ export class Recommender {
    * Throws as {@link explain}.
    */
   async tryOut(request: PostedRequest, weights?: Sources): Promise<ComputedAnswer> {
-    const trace = new RequestTrace(this.policies, this.answer_ms);
+    const trace = new RequestTrace(this.patientPolicies ??= createStorePolicies(TRY_OUT_MS), TRY_OUT_MS);
     const published = await trace.timed("analytics", () => this.currentVersion(trace));
     const arm: Arm = { name: "playground", explores: false, ...weights && { weights } };
     return await this.compute({ ...request, arm }, published, trace);
@@ -546,7 +550,7 @@ export class Recommender {
       const user = isControl ? withoutPersonal(await readUserAnalytics(stored)) : await readUser(stored);
       return await recommendTo(user, stored);
     }
-    const names = await this.campaignNames();
+    const names = await this.campaignNames(context.trace);
     const { messages, events } = request;
     const user = await readPostedUser({
       ...options,
@@ -560,8 +564,8 @@ export class Recommender {
   }
 
   /** Null if they are not in memory and take long to be read, which continues. */
-  private async campaignNames(): Promise<CampaignNames | null> {
-    return await withTimeout(MAX_WAIT_SHARE * this.answer_ms, () => this.names()).catch(() => null);
+  private async campaignNames({ answer_ms }: RequestTrace): Promise<CampaignNames | null> {
+    return await withTimeout(MAX_WAIT_SHARE * answer_ms, () => this.names()).catch(() => null);
   }
 
   /** The cached answer if it may be served, marked as unchecked; else the campaigns that were popular last. */

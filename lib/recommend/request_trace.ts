@@ -28,7 +28,7 @@ export class RequestTrace {
   private readonly deadline: number;
 
   /** Begins now; stages together may take `answer_ms`. */
-  constructor(private readonly policies: StorePolicies, private readonly answer_ms: number) {
+  constructor(private readonly policies: StorePolicies, readonly answer_ms: number) {
     this.deadline = this.startedAt + answer_ms;
   }
 

@@ -24,7 +24,7 @@ export const SOURCE_NAMES: Readonly<Record<Source, string>> = {
 };
 
 /** Short names for columns. */
-const HEADS: Readonly<Record<Source, string>> = {
+export const SHORT_SOURCE_NAMES: Readonly<Record<Source, string>> = {
   ...SOURCE_NAMES,
   similar_conversations: "alike",
   co_engagement: "goes with",
@@ -89,7 +89,7 @@ const COLUMNS: readonly Column<RankedItem>[] = [
   ...SOURCES.map((source) =>
     numberColumn<RankedItem>(
       source,
-      HEADS[source],
+      SHORT_SOURCE_NAMES[source],
       ({ item }) => item.sources[source],
       (share) => share.toFixed(2),
     )

@@ -4,7 +4,7 @@ import { numberColumn } from "../../components/columns.tsx";
 import { CsrfToken, Field, type FormSession } from "../../components/form.tsx";
 import { Empty, Section } from "../../components/layout.tsx";
 import { type Column, Table } from "../../components/table.tsx";
-import { SOURCE_NAMES } from "../explain/items.tsx";
+import { SHORT_SOURCE_NAMES, SOURCE_NAMES } from "../explain/items.tsx";
 import {
   type ComparedItem,
   type Comparison,
@@ -118,7 +118,7 @@ const COLUMNS: readonly Column<ComparedItem>[] = [
   unsorted(numberColumn("score", "Score", ({ item }) => item.score, (score) => score.toFixed(3))),
   ...SOURCES.map((source) =>
     unsorted(
-      numberColumn<ComparedItem>(source, SOURCE_NAMES[source], ({ item }) =>
+      numberColumn<ComparedItem>(source, SHORT_SOURCE_NAMES[source], ({ item }) =>
         item.sources[source], (share) =>
         share.toFixed(2)),
     )
