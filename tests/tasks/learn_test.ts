@@ -44,6 +44,8 @@ async function queriesOf(flow: Flow, rows: ShopRows, leaky = false): Promise<Map
     names: new CampaignNames(rows.campaigns),
     campaigns: new Map(rows.campaigns.map((one) => [one.campaign_id, one])),
     budget: { texts: 1e6 },
+    // Fewer than one answer asks for.
+    max_conversations: 5,
   }, leaky ? { ...part, user_ids: new Set(), events: [] } : part);
   assert.equal(queries.length, part.moments.length);
   return new Map(queries.map((query, i) => [`${query.user_id} ${part.moments[i]!.at}`, query]));

@@ -29,7 +29,7 @@ const MAX_CONVERSATIONS = 20_000;
 /** Of one answer, which no one waits for. */
 const ANSWER_MS = 60_000;
 
-interface HeldOutOptions extends Abortable {
+export interface HeldOutOptions extends Abortable {
   readonly services: Pick<Services, "analytics" | "graph" | "clock" | "settings">;
   readonly store: VectorStore;
   /** Which was built and is not published yet. */
@@ -38,13 +38,13 @@ interface HeldOutOptions extends Abortable {
   readonly user_ids: ReadonlySet<string>;
   readonly events: readonly EngagementEvent[];
   readonly campaigns: ReadonlyMap<string, Campaign>;
+  /** Conversations whose engagement is in memory. Default {@link MAX_CONVERSATIONS}. */
+  readonly max_conversations?: number;
 }
 
 /** What is derived for the whole, as it would be if some users had neither said nor done anything, and answers to these users from it. */
 export class HeldOutAnswers {
-  private readonly engagement = new LRUCache<string, readonly ConversationEngagement[]>({
-    max: MAX_CONVERSATIONS,
-  });
+  private readonly engagement: LRUCache<string, readonly ConversationEngagement[]>;
 
   private constructor(
     private readonly options: HeldOutOptions,
@@ -52,7 +52,9 @@ export class HeldOutAnswers {
     /** The most popular first. */
     private readonly popular: readonly CampaignStats[],
     private readonly stats: ReadonlyMap<string, CampaignStats>,
-  ) {}
+  ) {
+    this.engagement = new LRUCache({ max: options.max_conversations ?? MAX_CONVERSATIONS });
+  }
 
   /** Builds all again that is built of users' rows; of conversations' vectors the index stays, and those of these users do not count. */
   static async build(options: HeldOutOptions): Promise<HeldOutAnswers> {
@@ -140,13 +142,17 @@ export class HeldOutAnswers {
     { conversation_ids, signal }: { conversation_ids: readonly string[] } & Abortable,
   ): Promise<ConversationEngagement[]> {
     const { user_ids, services: { graph } } = this.options;
-    const missing = conversation_ids.filter((id) => !this.engagement.has(id));
+    // Apart from the cache, which may drop some of them while others are added.
+    const found = new Map(conversation_ids.map((id) => [id, this.engagement.get(id)]));
+    const missing = conversation_ids.filter((id) => found.get(id) === undefined);
     const read = missing.length === 0 ? [] : await graph.engagedIn({ conversation_ids: missing, signal });
     const rows = Map.groupBy(read, ({ conversation_id }) => conversation_id);
     for (const id of missing) {
-      this.engagement.set(id, (rows.get(id) ?? []).filter(({ user_id }) => !user_ids.has(user_id)));
+      const others = (rows.get(id) ?? []).filter(({ user_id }) => !user_ids.has(user_id));
+      found.set(id, others);
+      this.engagement.set(id, others);
     }
-    return conversation_ids.flatMap((id) => this.engagement.get(id)!);
+    return conversation_ids.flatMap((id) => found.get(id)!);
   }
 
   /** Campaigns and stats from memory. */

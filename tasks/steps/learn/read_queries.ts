@@ -10,13 +10,13 @@ import { userOfRows } from "../../../lib/recommend/user_of_rows.ts";
 import { readUserRows } from "../../../lib/recommend/user_rows.ts";
 import type { VectorStore } from "../../../lib/stores/vectors/port.ts";
 import type { Services } from "../../services.ts";
-import { HeldOutAnswers } from "./held_out_answers.ts";
+import { HeldOutAnswers, type HeldOutOptions } from "./held_out_answers.ts";
 import type { SampledUser } from "./sample_users.ts";
 
 /** Users whose rows are read at a time. */
 const USERS = 50;
 
-interface ReadOptions extends Abortable {
+interface ReadOptions extends Pick<HeldOutOptions, "max_conversations">, Abortable {
   readonly services: Services;
   readonly store: VectorStore;
   readonly embedder: Embedder;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { ParleyError } from "../../../lib/core/errors.ts";
-import { IdSigner, type RecommendationId } from "../../../lib/recommend/recommendation_id.ts";
+import { IdSigner, readShown, type RecommendationId } from "../../../lib/recommend/recommendation_id.ts";
 import { MAX_SHOWN, ShownCampaigns } from "../../../lib/recommend/shown_campaigns.ts";
 
 const SECRET = new Uint8Array(32).fill(7);
@@ -123,4 +123,11 @@ Deno.test("ShownCampaigns has what was shown, and of a large catalogue nothing e
     // 500 of 2^32 hashes: 0.02 of 200,000 others are expected to be taken for one.
     assert.equal(ids.slice(MAX_SHOWN).filter((id) => read.has(id)).length, 0);
   }
+});
+
+Deno.test("readShown() gives what an answer and the pages before it showed, in order, and null for what is no id", () => {
+  const { shown, offset } = readShown(signer.sign(parts({ offset: 1 })))!;
+  assert.deepEqual(["a", "b", "c"].map((id) => shown.placeOf(id)), [1, 2, null]);
+  assert.equal(offset, 1);
+  for (const id of ["", "r1", "e30.", signer.sign(parts()).slice(3)]) assert.equal(readShown(id), null);
 });
