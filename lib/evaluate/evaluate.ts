@@ -62,7 +62,7 @@ const REFERENCES = ["popularity", "tf-idf conversation-kNN", PARLEY, FIXED_WEIGH
 
 /**
  * Measures answers on rows that they were not computed from, next to baselines. Holds all rows, ten numbers for each query and
- * method, and to choose weights some 4 KB per query; of a fold the current baseline and then the Parley built from it.
+ * method, and to choose weights some 15 KB per query; of a fold the current baseline and then the Parley built from it.
  */
 export async function evaluateSplit(
   { data, options, withParley, signal, onProgress = () => {}, onNote = () => {} }: EvaluateOptions,
