@@ -75,6 +75,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       repurchase_days,
       arms: new Arms({ ...config, splits: experiments }),
       exploration,
+      conversation_gap_minutes: config.conversation_gap_minutes,
       warn: (line) => log("serve").warning("{line}", { line }),
     });
     const writer = new OnlineWriter({

@@ -111,6 +111,7 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
       answer_ms: WHOLE_ANSWER_MS,
       secret,
       repurchase_days: config.repurchase_days,
+      conversation_gap_minutes: config.conversation_gap_minutes,
       arms: new Arms({ ...config, splits: await readExperiments(config) }),
       warn: (line) => console.error(`parley: ${line}`),
     });

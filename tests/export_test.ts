@@ -190,7 +190,7 @@ Deno.test("an export fails with the reason if nothing has been published, and re
     const { services } = flow;
     await services.analytics.setWords({
       user_ids: ["u"],
-      profiles: [{ user_id: "u", words: {}, named: [] }],
+      profiles: [{ user_id: "u", words: {}, named: [], negations: [] }],
       conversations: [],
     });
     const { outcome, snapshot } = await runDag(flow, "export", {});

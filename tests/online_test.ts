@@ -123,6 +123,30 @@ Deno.test("a posted message is in the user's next answer on each replica, and se
     })
   ));
 
+Deno.test("what a user does not want is not in the next answer on each replica, and back when the user asks for it", () =>
+  published((flow) =>
+    withReplicas(flow, async (one, two) => {
+      const say = async (message: string, minutes_ago: number) => {
+        const row = { user_id: "new", message, timestamp: at(minutes_ago) };
+        assert.equal((await one.send("POST", "/messages", row)).body.inserted, 1);
+      };
+      const shows = async (has: boolean) => {
+        for (const replica of [one, two]) {
+          const held = async () => (await replica.ids("new")).includes("tent") === has;
+          await eventually(held, `a tent ${has ? "" : "not "}shown`);
+        }
+      };
+      await say("I am looking for a rope", 4);
+      await shows(true);
+      await say("Anything but a tent for the mountains", 3);
+      await shows(false);
+      const { vetoes } = (await two.send("GET", "/recommendations/new")).body;
+      assert.deepEqual(vetoes, [{ of: "campaign", name: "tent", until: at(3 - 30) }]);
+      await say("I changed my mind, show me a tent for the mountains", 2);
+      await shows(true);
+    })
+  ));
+
 Deno.test("rows of a request that are not valid are reported and quarantined, and cost the others nothing", () =>
   published((flow) =>
     withReplicas(flow, async (one) => {

@@ -26,6 +26,7 @@ const ANSWER_MS = 30_000;
 const QUIET = ["quiet-1", "quiet-2"].flatMap((user_id, n) => [
   message({ user_id, message: "Do you have shoes for wet rock, or the gait clinic?", role: "user" }),
   message({ user_id, message: `My heel drop is ${n} mm.`, role: "user" }),
+  message({ user_id, message: "Anything but the gait clinic on the treadmill, and no shoes." }),
 ]);
 
 const withSample = flowTemplate(async (flow) => {
@@ -70,7 +71,15 @@ async function open({ services }: Flow) {
     return user;
   };
   const posted = async (user_id: string | null, rows: Rows): Promise<KnownUser> => {
-    const options = { ...context(), user_id, ...rows, vectors: texts, classifier, names };
+    const options = {
+      ...context(),
+      user_id,
+      ...rows,
+      vectors: texts,
+      classifier,
+      names,
+      gap_ms: 30 * 60_000,
+    };
     const user = await readPostedUser(options);
     assert.deepEqual([...options.trace.failures], []);
     return user;
@@ -109,12 +118,12 @@ function unnamed(user: KnownUser) {
 Deno.test("userOfRows() makes of each user's rows what the stores say about that user after a run", () =>
   withSample(async (flow) => {
     const { users, stored, posted, rowsOf } = await open(flow);
-    const seen = { vector: 0, named: 0, own: 0, intents: 0, final: 0 };
+    const seen = { vector: 0, named: 0, negations: 0, own: 0, intents: 0, final: 0 };
     for (const user_id of users) {
       const [expected, rows] = [await stored(user_id), await rowsOf(user_id)];
       assert.deepEqual(unnamed(await posted(null, anonymous(rows))), unnamed(expected), user_id);
       if (expected.vector !== null) seen.vector++;
-      for (const field of ["named", "own", "intents", "final"] as const) {
+      for (const field of ["named", "negations", "own", "intents", "final"] as const) {
         if (expected[field].length > 0) seen[field]++;
       }
     }

@@ -578,10 +578,23 @@ export interface components {
              * @description When it was computed, which for a cached answer is in the past.
              */
             generated_at: string;
+            /** @description What the user said that they do not want in a conversation that is not over: its campaigns are left out. */
+            vetoes: components["schemas"]["Negation"][];
             /** @description Stores whose part is missing, or `embeddings` if the model did not take part. */
             degraded: ("vectors" | "graph" | "analytics" | "documents" | "embeddings")[];
             /** @description The most worth showing first. */
             items: components["schemas"]["Item"][];
+        };
+        Negation: {
+            /** @enum {string} */
+            of: "campaign" | "category" | "tag";
+            /** @description The `campaign_id`, or the category or tag as the catalogue has it. */
+            name: string;
+            /**
+             * Format: date-time
+             * @description When the conversation is over if nothing more is said in it.
+             */
+            until: string;
         };
         Item: {
             campaign_id: string;
@@ -593,7 +606,7 @@ export interface components {
             sources: {
                 [key: string]: number;
             };
-            /** @description Above 0 if it was shown to the user repeatedly and never clicked. */
+            /** @description Above 0 if it was shown to the user repeatedly and never clicked, or if they did not want it in an earlier conversation. */
             fatigue: number;
             /** @description The weightiest first. */
             reasons: components["schemas"]["Reason"][];

@@ -77,6 +77,11 @@ function pairsOf(run: string): string[] {
   return letters.length === 1 ? letters : letters.slice(1).map((letter, at) => letters[at] + letter);
 }
 
+/** A text without accents and apostrophes, in compatibility form. */
+export function plainText(text: string): string {
+  return text.normalize("NFKD").replaceAll(/[\p{M}'’]/gu, "").replaceAll("&", " and ");
+}
+
 /** How often each word is in a text. */
 export type WordCounts = Readonly<Record<string, number>>;
 

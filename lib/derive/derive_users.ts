@@ -236,7 +236,7 @@ async function deriveOnce(
 
 /** Makes these users' edges and words exactly the given ones; returns the number of edges. */
 async function setEdgesAndWords(
-  { stores: { documents, analytics, graph }, names, signal }: DeriveOptions,
+  { stores: { documents, analytics, graph }, names, gap_ms, signal }: DeriveOptions,
   ids: ReadonlySet<string>,
   { wanting, profiles, engaged }: Pick<UserTexts, "profiles" | "engaged"> & {
     /** The users among them who want personalisation. */
@@ -256,7 +256,7 @@ async function setEdgesAndWords(
   edges += await graph.setConversations({ user_ids, conversations, signal });
   await analytics.setWords({
     user_ids,
-    profiles: profiles.map(({ user_id, profile }) => profileWords(user_id, profile, names)),
+    profiles: profiles.map((profile) => profileWords(profile, { names, gap_ms })),
     conversations: engaged.map((one) => conversationWords(one, names)),
     signal,
   });
@@ -266,7 +266,8 @@ async function setEdgesAndWords(
 const DERIVED = ["profiles", "conversations"] as const;
 
 interface UserTexts {
-  readonly profiles: readonly { readonly user_id: string; readonly profile: ProfileText }[];
+  /** Each with the messages that it is made of. */
+  readonly profiles: readonly (Omit<UserRows, "events"> & { readonly profile: ProfileText })[];
   /** Conversations that show what to recommend. */
   readonly engaged: readonly Conversation[];
   /** What of both is to be embedded. */
@@ -284,7 +285,9 @@ export async function readTexts(
   if (cut > 0) log?.(`${cut} users have more than ${MAX_USER_ROWS} messages or events: the newest count`);
   const users = rows.map((user) => textsOf(user, gap_ms));
   return {
-    profiles: users.flatMap(({ user_id, profile }) => profile === null ? [] : [{ user_id, profile }]),
+    profiles: users.flatMap(({ user_id, messages, profile }) =>
+      profile === null ? [] : [{ user_id, messages, profile }]
+    ),
     engaged: users.flatMap(({ engaged }) => engaged),
     // A user's texts next to each other: they are often the same.
     items: users.flatMap(({ user_id, profile, engaged }) => [
@@ -298,6 +301,7 @@ export async function readTexts(
 function textsOf(user: UserRows, gap_ms: number) {
   return {
     user_id: user.user_id,
+    messages: user.messages,
     profile: profileTextOf(user),
     engaged: conversationsOf(user, { gap_ms }).filter(recommends),
   };

@@ -1,4 +1,5 @@
 import type { EngagementEvent, Message } from "../core/types.ts";
+import type { Negation } from "../stores/analytics/port.ts";
 import type { CampaignConditions } from "./showable.ts";
 
 /** Requests for recommendations and the answer to them, as documented. */
@@ -97,7 +98,7 @@ export interface Item {
   /** Weighted geometric mean of `sources`, less the share `fatigue` of it, 0..1. Items are not strictly in its order: variety counts too. */
   readonly score: number;
   readonly sources: Sources;
-  /** Above 0 if it was shown to the user repeatedly and never clicked. */
+  /** Above 0 if it was shown to the user repeatedly and never clicked, or if they did not want it in an earlier conversation. */
   readonly fatigue: number;
   /** One to three, the weightiest first. */
   readonly reasons: readonly Reason[];
@@ -128,6 +129,8 @@ export interface Answer {
   readonly version: number | null;
   /** When it was computed, which for a cached answer is in the past. */
   readonly generated_at: string;
+  /** What the user said that they do not want in a conversation that is not over: its campaigns are left out. */
+  readonly vetoes: readonly Negation[];
   /** What is missing; empty for a whole answer. */
   readonly degraded: readonly AnswerStore[];
   /** The most worth showing first. */

@@ -60,6 +60,11 @@ export class CatalogueReader {
     });
   }
 
+  /** The names as they were last read; null before the first time. */
+  lastNames(): CampaignNames | null {
+    return this.named?.names ?? null;
+  }
+
   private async readNames(options: Abortable): Promise<CampaignNames> {
     const { analytics } = this.stores;
     if (this.named === null) return await readCampaignNames(analytics, options);

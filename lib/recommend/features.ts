@@ -4,6 +4,7 @@ import { type ConversationFeature, conversationFeatures } from "./candidates/sim
 import type { Neighbour } from "./candidates/similar_conversations.ts";
 import { type SimilarityFeature, similarityFeatures } from "./candidates/similarity.ts";
 import { fatigueOf } from "./fatigue.ts";
+import { fatigueOfNegated } from "./negations.ts";
 import type { Engagement } from "../stores/analytics/port.ts";
 import type { IntentCount } from "../stores/documents/port.ts";
 import type { Target } from "../stores/graph/port.ts";
@@ -17,7 +18,7 @@ export interface Features {
   readonly co_engagement: number;
   readonly intent: IntentFeature | undefined;
   readonly similarity: SimilarityFeature | undefined;
-  /** Negative evidence: see {@link fatigueOf}. */
+  /** Negative evidence, the share of the score that it takes: see {@link fatigueOf} and {@link fatigueOfNegated}. */
   readonly fatigue: number;
   /** Whether the user asked for it by name. */
   readonly mention: boolean;
@@ -36,6 +37,8 @@ export interface SourceResults {
   readonly related: CoEngagement;
   /** Campaigns that the user asked for by name. */
   readonly mentions: readonly string[];
+  /** Campaigns that the user did not want or did not like, as they said. */
+  readonly negated: ReadonlySet<string>;
 }
 export const NO_SOURCE_RESULTS: SourceResults = Object.freeze({
   own: [],
@@ -46,6 +49,7 @@ export const NO_SOURCE_RESULTS: SourceResults = Object.freeze({
   targets: [],
   related: NO_CO_ENGAGEMENT,
   mentions: [],
+  negated: new Set<string>(),
 });
 
 /**
@@ -90,7 +94,9 @@ export class Candidates {
         co_engagement: this.results.related.value(campaign_id),
         intent: this.intents.get(campaign_id),
         similarity: this.similar.get(campaign_id),
-        fatigue: this.fatigue.get(campaign_id) ?? 0,
+        fatigue: this.results.negated.has(campaign_id)
+          ? fatigueOfNegated(this.fatigue.get(campaign_id) ?? 0)
+          : this.fatigue.get(campaign_id) ?? 0,
         mention: this.mentions.has(campaign_id),
       });
     }

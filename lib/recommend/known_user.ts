@@ -11,9 +11,9 @@ export interface KnownUser extends UserGraph, UserWords {
   readonly final: readonly FinalEngagement[];
 }
 
-/** What the user said lately, as words, and the campaigns that they named in it. */
-type UserWords = Pick<ProfileWords, "words" | "named">;
-export const NO_WORDS: UserWords = Object.freeze({ words: {}, named: [] });
+/** What the user said lately, as words, and what they named and negated in it. */
+type UserWords = Omit<ProfileWords, "user_id">;
+export const NO_WORDS: UserWords = Object.freeze({ words: {}, named: [], negations: [] });
 
 /** What the graph knows of a user. */
 interface UserGraph {
@@ -25,8 +25,10 @@ interface UserGraph {
 export const NO_GRAPH_DATA: UserGraph = Object.freeze({ own: [], intents: [] });
 
 /** What counts of a user in the control arm: the campaigns that no arm shows to them. */
-export function withoutPersonal({ named, final }: Pick<KnownUser, "named" | "final">): KnownUser {
-  return { ...NO_GRAPH_DATA, words: {}, named, vector: null, final };
+export function withoutPersonal(
+  { named, negations, final }: Pick<KnownUser, "named" | "negations" | "final">,
+): KnownUser {
+  return { ...NO_GRAPH_DATA, words: {}, named, negations, vector: null, final };
 }
 
 export function isKnown({ vector, words, own, intents }: KnownUser): boolean {

@@ -6,6 +6,7 @@ import type { PopularReader } from "./candidates/popularity.ts";
 import { diversify } from "./diversify.ts";
 import { explain } from "./explain.ts";
 import { Candidates, NO_SOURCE_RESULTS } from "./features.ts";
+import type { Vetoes } from "./negations.ts";
 import { rank, WEIGHTS, weightsFor } from "./score.ts";
 import { type CampaignConditions, type CampaignRow, conditionOf, isShowable } from "./showable.ts";
 import type { ShownCampaigns } from "./shown_campaigns.ts";
@@ -63,10 +64,14 @@ export class LastPopular {
   answer(
     { k, exclude = [], diversity, ...conditions }: PageOptions,
     shown: ShownCampaigns | null,
+    vetoes: Vetoes,
   ): Pick<Answer, "version" | "items"> {
     const { version, rows: all } = this.showable(conditions);
     const left_out = new Set(exclude);
-    const rows = all.filter(({ campaign: { campaign_id: id } }) => !left_out.has(id) && !shown?.has(id));
+    const rows = all.filter(({ campaign }) => {
+      const { campaign_id: id } = campaign;
+      return !left_out.has(id) && !shown?.has(id) && vetoes.allow(campaign);
+    });
     const candidates = new Candidates(NO_SOURCE_RESULTS, this.options.clock.now());
     candidates.add(rows.map(({ campaign }) => campaign.campaign_id));
     const weights = weightsFor(candidates.all(), WEIGHTS);

@@ -1,5 +1,6 @@
-import { UNSPACED } from "../core/text.ts";
+import { plainText, UNSPACED } from "../core/text.ts";
 import type { Campaign } from "../core/types.ts";
+import { TopicNames } from "./topic_names.ts";
 
 /** Shorter names are words that people say without meaning the campaign. Spaces count, and in Chinese each character is one. */
 const MIN_CHARACTERS = 5;
@@ -18,6 +19,17 @@ const ARTICLES = new Set(["the", "a", "an"]);
 interface TrieNode {
   readonly next: Map<string, TrieNode>;
   readonly campaign_ids: string[];
+}
+
+type NamedCampaign =
+  & Pick<Campaign, "campaign_id" | "title" | "aliases">
+  & Partial<Pick<Campaign, "category" | "tags">>;
+
+/** Campaigns that a part of a text names: from the character `start` to the one before `end`. */
+interface LocatedName {
+  readonly start: number;
+  readonly end: number;
+  readonly campaign_ids: readonly string[];
 }
 
 interface Match {
@@ -40,17 +52,20 @@ interface Match {
  * ```
  */
 export class CampaignNames {
+  /** The categories and tags of the campaigns. */
+  readonly topics = new TopicNames();
   private readonly root: TrieNode = emptyNode();
   private readonly vocabulary = new Vocabulary();
 
-  constructor(campaigns: Iterable<Pick<Campaign, "campaign_id" | "title" | "aliases">>) {
+  constructor(campaigns: Iterable<NamedCampaign>) {
     for (const campaign of campaigns) this.add(campaign);
   }
 
   /** Campaigns can be added as they are read. */
-  add({ campaign_id, title, aliases }: Pick<Campaign, "campaign_id" | "title" | "aliases">): void {
+  add({ campaign_id, title, aliases, category = null, tags = [] }: NamedCampaign): void {
+    this.topics.add({ category, tags });
     for (const name of new Set([title, ...aliases].flatMap(formsOf))) {
-      const words = plainWords(name).map(({ text }) => text);
+      const words = plainWords(plainText(name)).map(({ text }) => text);
       if (words.join(" ").length < MIN_CHARACTERS) continue;
       let node = this.root;
       for (const word of words) {
@@ -68,15 +83,23 @@ export class CampaignNames {
 
   /** Ids in the order in which the text names them. */
   find(text: string): Set<string> {
-    const words = plainWords(text).map((word) => ({ ...word, ...this.vocabulary.correct(word.text) }));
+    return new Set(this.locate(plainText(text)).flatMap(({ campaign_ids }) => campaign_ids));
+  }
+
+  /** Where a text, as {@link plainText} makes it, names campaigns, in the order of the text. */
+  locate(plain: string): LocatedName[] {
+    const words = plainWords(plain).map((word) => ({ ...word, ...this.vocabulary.correct(word.text) }));
     const hasCapitals = words.some(({ isCapital }) => isCapital);
-    const ids = new Set<string>();
+    const located: LocatedName[] = [];
     for (let at = 0; at < words.length;) {
       const match = this.longestMatch(words, at, hasCapitals);
-      for (const campaign_id of match?.campaign_ids ?? []) ids.add(campaign_id);
+      if (match !== null && match.campaign_ids.length > 0) {
+        const end = words[at + match.words - 1]!.end;
+        located.push({ start: words[at]!.start, end, campaign_ids: match.campaign_ids });
+      }
       at += match?.words ?? 1;
     }
-    return ids;
+    return located;
   }
 
   private longestMatch(words: readonly Word[], start: number, hasCapitals: boolean): Match | null {
@@ -118,11 +141,10 @@ function formsOf(title: string): string[] {
 /** A word, or one letter of a script that is written without spaces. */
 const WORD = new RegExp(String.raw`${UNSPACED}|[[\p{L}\p{N}]--${UNSPACED}]+`, "gv");
 
-function plainWords(text: string): Pick<Word, "text" | "isCapital">[] {
-  const plain = text.normalize("NFKD").replaceAll(/[\p{M}'’]/gu, "").replaceAll("&", " and ");
-  return Array.from(plain.matchAll(WORD), ([word]) => {
+function plainWords(plain: string): Omit<Word, "isCorrected">[] {
+  return Array.from(plain.matchAll(WORD), ({ 0: word, index: start }) => {
     const text = word.toLowerCase();
-    return { text, isCapital: !word.startsWith(text[0]!) };
+    return { text, isCapital: !word.startsWith(text[0]!), start, end: start + word.length };
   });
 }
 
@@ -131,6 +153,9 @@ interface Word {
   readonly text: string;
   readonly isCapital: boolean;
   readonly isCorrected: boolean;
+  /** Where it is in the text: from the character `start` to the one before `end`. */
+  readonly start: number;
+  readonly end: number;
 }
 
 type Correction = Pick<Word, "text" | "isCorrected">;

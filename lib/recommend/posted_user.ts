@@ -33,6 +33,8 @@ interface PostedOptions extends RecommendOptions, Pick<PostedRequest, "messages"
   readonly classifier: MessageClassifier | null;
   /** Null if they are not in memory yet. */
   readonly names: CampaignNames | null;
+  /** Milliseconds of silence after which a conversation is over. */
+  readonly gap_ms: number;
 }
 
 /** The share of the time for an answer after which no more messages are classified: the next request continues. */
@@ -92,10 +94,11 @@ function withPosted(stored: UserRows | null, { user_id, messages, events }: Post
 }
 
 function meansOf(options: PostedOptions, stored_ids: ReadonlySet<string>): UserMeans {
-  const { trace, names, stores: { analytics } } = options;
+  const { trace, names, gap_ms, stores: { analytics } } = options;
   if (names === null) trace.markIncomplete("analytics", "the names of campaigns have not been read yet");
   return {
     names: names ?? NO_NAMES,
+    gap_ms,
     embed: async (text) => (await embed(options, [text]))[0]!,
     classify: (messages) => classify(options, stored_ids, messages),
     repurchaseDays: async (campaign_ids) => {

@@ -25,6 +25,7 @@ import { drawUncertain, exploredSlots, withExplored } from "./explore.ts";
 import { type Cause, explain } from "./explain.ts";
 import { Candidates, type SourceResults } from "./features.ts";
 import { isKnown, type KnownUser, NO_GRAPH_DATA, NO_WORDS, readUserGraph } from "./known_user.ts";
+import { negatedCampaigns, Vetoes } from "./negations.ts";
 import { leadingSource, rank, type Ranked, shortlist, weightsFor } from "./score.ts";
 import { type CampaignRow, conditionOf, loadShowable } from "./showable.ts";
 import { MAX_SHOWN, type ShownCampaigns } from "./shown_campaigns.ts";
@@ -67,7 +68,7 @@ export interface RecommendOptions extends PageOptions {
 export interface Provenance extends SourceResults {
   /** By campaign of the answer, the campaign of the user's own engagement that contributes most to it. */
   readonly causes: ReadonlyMap<string, Cause>;
-  /** Campaigns that are left out because the user dismissed them or converted on them. */
+  /** Campaigns that are left out because of what the user did or said. */
   readonly suppressed: readonly SuppressedCampaign[];
   /** How many candidates there were, including the popular ones. */
   readonly considered: number;
@@ -111,9 +112,13 @@ export async function recommendTo(user: KnownUser, options: RecommendOptions): P
   const wordingHits = await trace.timed("rank", () => wording?.nearest(user.words, MAX_HITS) ?? []);
   const results = await findSourceResults(user, { ...options, wordingHits, newCampaigns });
   const { candidates, weights, evidence } = await trace.timed("rank", () => {
-    const related = items?.relatedTo(user.own, user.named) ?? NO_CO_ENGAGEMENT;
-    const mentions = named_are_known === false ? user.named : [];
-    const evidence: SourceResults = { ...results, own: user.own, intents: user.intents, related, mentions };
+    const { own, intents } = user;
+    // In the control arm negations leave campaigns out, and rank none lower.
+    const negated = negatedCampaigns(isKnown(user) ? user.negations : []);
+    const named = user.named.filter((campaign_id) => !negated.has(campaign_id));
+    const related = items?.relatedTo(own, named) ?? NO_CO_ENGAGEMENT;
+    const mentions = named_are_known === false ? named : [];
+    const evidence: SourceResults = { ...results, own, intents, related, mentions, negated };
     const candidates = new Candidates(evidence, clock.now());
     candidates.add(results.asked);
     return {
@@ -123,6 +128,7 @@ export async function recommendTo(user: KnownUser, options: RecommendOptions): P
     };
   });
   const known_ids = named_are_known ? user.named : [];
+  const vetoes = new Vetoes(user.negations, clock.now());
   const { rows, suppressed } = await trace.timed(
     "analytics",
     () =>
@@ -130,7 +136,11 @@ export async function recommendTo(user: KnownUser, options: RecommendOptions): P
         "analytics",
         NO_ROWS,
         (signal) =>
-          readRows({ ...options, newCampaigns, known_ids, final: user.final, signal }, candidates, weights),
+          readRows(
+            { ...options, newCampaigns, known_ids, vetoes, final: user.final, signal },
+            candidates,
+            weights,
+          ),
       ),
   );
   const chosen = await trace.timed(
@@ -150,6 +160,7 @@ export async function recommendTo(user: KnownUser, options: RecommendOptions): P
     candidates,
     weights,
     suppressed,
+    vetoes,
   });
   const causes = await trace.timed(
     "analytics",
@@ -163,6 +174,7 @@ export async function recommendTo(user: KnownUser, options: RecommendOptions): P
   const ends = [
     ...page.flatMap((ranked) => ranked.campaign.ends_at ?? []),
     ...suppressed.flatMap(({ until }) => until ?? []),
+    ...vetoes.current.map(({ until }) => until),
   ];
   return {
     answer: {
@@ -170,6 +182,7 @@ export async function recommendTo(user: KnownUser, options: RecommendOptions): P
       strategy: isKnown(user) ? "personal" : "popular",
       arm: arm.name,
       led_by: leadingSource(chosen, weights),
+      vetoes: vetoes.current,
       items: page.map((ranked) => explain(ranked, { weights, causes })),
     },
     holds_until: ends.sort()[0] ?? null,
@@ -207,7 +220,7 @@ export async function readUser(options: RecommendOptions & { user_id: string }):
 /** What analytics knows of the user. */
 export async function readUserAnalytics(
   { trace, user_id, stores: { analytics } }: RecommendOptions & { user_id: string },
-): Promise<Pick<KnownUser, "words" | "named" | "final">> {
+): Promise<Pick<KnownUser, "words" | "named" | "negations" | "final">> {
   const [words, final] = await trace.timed(
     "analytics",
     () =>
@@ -217,8 +230,8 @@ export async function readUserAnalytics(
           analytics.finalEngagement({ user_id, signal }),
         ])),
   );
-  const { words: counts, named } = words ?? NO_WORDS;
-  return { words: counts, named, final };
+  const { words: counts, named, negations } = words ?? NO_WORDS;
+  return { words: counts, named, negations, final };
 }
 
 const NOTHING_FINAL = Object.freeze([null, []] as const);
@@ -278,6 +291,7 @@ async function readRows(
   options: RecommendOptions & Pick<KnownUser, "final"> & Abortable & {
     readonly known_ids: readonly string[];
     readonly newCampaigns: NewCampaigns;
+    readonly vetoes: Vetoes;
   },
   candidates: Candidates,
   weights: Sources,
@@ -285,13 +299,18 @@ async function readRows(
   const { k, intent, category, signal, stores: { analytics }, published: { version } } = options;
   const { clock, repurchase_days, shown, exclude = [] } = options;
   const byEngagement = suppressedCampaigns(options.final, { now: clock.now(), repurchase_days });
-  const suppressed_ids = new Set(byEngagement.map(({ campaign_id }) => campaign_id));
+  const finished_ids = new Set(byEngagement.map(({ campaign_id }) => campaign_id));
+  const unwanted = [
+    ...byEngagement,
+    ...options.vetoes.campaigns.filter(({ campaign_id }) => !finished_ids.has(campaign_id)),
+  ];
+  const suppressed_ids = new Set(unwanted.map(({ campaign_id }) => campaign_id));
   const known_ids = options.known_ids.filter((id) => !suppressed_ids.has(id));
   const never = new Set([...suppressed_ids, ...exclude]);
   const left_out = new Set([...never, ...known_ids]);
   const isShown = (id: string) => shown !== null && shown.has(id);
   const suppressed = [
-    ...byEngagement,
+    ...unwanted,
     ...known_ids.map((campaign_id) => ({ campaign_id, by: "mention", until: null } as const)),
   ];
   if (category !== undefined) {
@@ -314,7 +333,7 @@ async function readRows(
     // Campaigns that the user knows are better than nothing.
     return {
       rows: await best.of(ids.filter((id) => !never.has(id) && !isShown(id))),
-      suppressed: byEngagement,
+      suppressed: unwanted,
     };
   }
 }
@@ -333,8 +352,9 @@ class BestRows {
   private readonly rows = new Map<string, CampaignRow | null>();
   private readonly passes: (campaign: Campaign) => boolean;
 
-  constructor(private readonly options: RecommendOptions & Abortable) {
-    this.passes = conditionOf(options);
+  constructor(private readonly options: RecommendOptions & { vetoes: Vetoes } & Abortable) {
+    const meets = conditionOf(options);
+    this.passes = (campaign) => meets(campaign) && options.vetoes.allow(campaign);
   }
 
   /** Whether as many rows were read as may be. */
@@ -374,6 +394,7 @@ async function explore(
     readonly uncertain: readonly string[];
     readonly candidates: Candidates;
     readonly weights: Sources;
+    readonly vetoes: Vetoes;
   },
 ): Promise<readonly Ranked[]> {
   const { exploration, k, shown, exclude = [], candidates, weights, trace, clock } = options;
@@ -397,7 +418,8 @@ async function explore(
   );
   return await trace.timed("rank", () => {
     candidates.add(campaign_ids);
-    const fitting = rows.filter(({ campaign }) => conditionOf(options)(campaign));
+    const meets = conditionOf(options);
+    const fitting = rows.filter(({ campaign }) => meets(campaign) && options.vetoes.allow(campaign));
     const ranked = rank(fitting, { weights, featuresOf: (id) => candidates.get(id)! });
     return withExplored(page, ranked, { slots, random });
   });

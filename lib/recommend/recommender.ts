@@ -41,7 +41,8 @@ import {
   type RecommendOptions,
   recommendTo,
 } from "./recommend.ts";
-import { type MessageClassifier, type PostedStores, readPostedUser } from "./posted_user.ts";
+import { negationsOf, NO_VETOES, Vetoes } from "./negations.ts";
+import { type MessageClassifier, NO_USER, type PostedStores, readPostedUser } from "./posted_user.ts";
 import { IdSigner, type RecommendationId } from "./recommendation_id.ts";
 import { ShownCampaigns } from "./shown_campaigns.ts";
 import { TextVectors } from "./text_vectors.ts";
@@ -170,6 +171,8 @@ export class Recommender {
       repurchase_days?: number | null;
       /** Default: all users are in the default arm. */
       arms?: Pick<Arms, "of">;
+      /** Minutes of silence after which a posted conversation is over. Default 30. */
+      conversation_gap_minutes?: number;
       /** Opens the model for the first posted conversation; without it those are answered without their vectors, and marked. */
       embedder?: () => Promise<Embedder>;
       /** Without it, only given intents of posted messages count. */
@@ -536,11 +539,23 @@ export class Recommender {
     return this.withId(request, this.popularAnswer(request, before, trace), signing);
   }
 
+  /** What posted rows alone say that the user does not want now, by the names that are in memory. */
+  private postedVetoes(request: PageOptions & Partial<PostedRequest>): Vetoes {
+    const names = this.versionCache.catalogue.lastNames();
+    const { user_id, messages = [] } = request;
+    if (names === null || messages.length === 0) return NO_VETOES;
+    const { clock, conversation_gap_minutes = 30 } = this.options;
+    const rows = { user_id: user_id ?? NO_USER, messages };
+    const negations = negationsOf(rows, { names, gap_ms: conversation_gap_minutes * 60_000 });
+    return new Vetoes(negations, clock.now());
+  }
+
   private async recommend(
     request: AssignedRequest | AssignedPost,
     context: Pick<RecommendOptions, "shown" | "exploration" | "trace"> & { published: Published },
   ): Promise<ComputedAnswer> {
     const { stores, clock, classifier = null, repurchase_days = null } = this.options;
+    const { conversation_gap_minutes = 30 } = this.options;
     const { popular, version_data, catalogue } = this.versionCache;
     const learnt = { popular, version_data, catalogue };
     const options = { ...request, ...context, ...learnt, stores, clock, repurchase_days };
@@ -557,6 +572,7 @@ export class Recommender {
       messages,
       events,
       names,
+      gap_ms: conversation_gap_minutes * 60_000,
       vectors: this.vectors,
       classifier: this.vectors === null ? null : classifier,
     });
@@ -586,11 +602,12 @@ export class Recommender {
   }
 
   private popularAnswer(
-    request: PageOptions & Pick<AssignedPost, "user_id" | "arm">,
+    request: AssignedRequest | AssignedPost,
     before: RecommendationId | null,
     trace: RequestTrace,
   ): ComputedAnswer {
-    const { version, items } = this.versionCache.last_popular.answer(request, before?.shown ?? null);
+    const vetoes = this.postedVetoes(request);
+    const { version, items } = this.versionCache.last_popular.answer(request, before?.shown ?? null, vetoes);
     const generated_at = iso(this.options.clock.now());
     const degraded = trace.missing();
     const { user_id, arm } = request;
@@ -603,6 +620,7 @@ export class Recommender {
       led_by,
       version,
       generated_at,
+      vetoes: vetoes.current,
       degraded,
       items,
     };

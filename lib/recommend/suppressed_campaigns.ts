@@ -6,8 +6,8 @@ import type { FinalEngagement } from "../stores/analytics/port.ts";
  */
 export interface SuppressedCampaign {
   readonly campaign_id: string;
-  /** A mention suppresses only if users name what they know. */
-  readonly by: "conversion" | "dismissal" | "mention";
+  /** A mention suppresses only if users name what they know; a negation until its conversation is over. */
+  readonly by: "conversion" | "dismissal" | "negation" | "mention";
   readonly until: string | null;
 }
 

@@ -4,12 +4,11 @@ import type { Engagement, FinalEngagement } from "../stores/analytics/port.ts";
 import type { IntentCount } from "../stores/documents/port.ts";
 import { engagementOf, profileTextOf, type UserRows } from "./conversations.ts";
 import { type KnownUser, MAX_INTENTS, MAX_OWN, NO_WORDS } from "./known_user.ts";
-import type { CampaignNames } from "./mentions.ts";
+import type { NegationMeans } from "./negations.ts";
 import { profileWords } from "./words.ts";
 
 /** What is needed to derive a user from rows. */
-export interface UserMeans {
-  readonly names: CampaignNames;
+export interface UserMeans extends NegationMeans {
   /** The vector of what the user said; null without a model. */
   embed(text: string): Promise<Float32Array | null>;
   /** The intents of messages of the user without a given one, by `message_id`; a message that fits none is left out. */
@@ -30,11 +29,12 @@ export async function userOfRows(rows: UserRows, means: UserMeans): Promise<Know
     means.classify(own.filter(({ intent }) => intent === null)),
     finalEngagementOf(rows.events, means),
   ]);
-  const { words, named } = profile === null ? NO_WORDS : profileWords(rows.user_id, profile, means.names);
+  const { words, named, negations } = profile === null ? NO_WORDS : profileWords({ ...rows, profile }, means);
   return {
     vector,
     words,
     named,
+    negations,
     own: newestEngagement(rows),
     intents: intentCounts(own, classified),
     final,

@@ -1,8 +1,9 @@
 import { paged } from "../core/batches.ts";
 import { countWords } from "../core/text.ts";
 import type { Abortable } from "../core/types.ts";
-import type { Conversation, ProfileText } from "./conversations.ts";
+import type { Conversation, ProfileText, UserRows } from "./conversations.ts";
 import { CampaignNames } from "./mentions.ts";
+import { type NegationMeans, negationsOf } from "./negations.ts";
 import type { CampaignStore, ConversationWords, ProfileWords } from "../stores/analytics/port.ts";
 
 /** Campaigns read at a time. */
@@ -19,9 +20,17 @@ export async function readCampaignNames(
   return names;
 }
 
-/** A profile's text as words, with the campaigns that it names. */
-export function profileWords(user_id: string, { text }: ProfileText, names: CampaignNames): ProfileWords {
-  return { user_id, words: countWords(text), named: [...names.find(text)] };
+/** A profile's text as words, with the campaigns that it names, and what the user negated in the messages that it is made of. */
+export function profileWords(
+  { profile: { text }, ...rows }: Omit<UserRows, "events"> & { profile: ProfileText },
+  means: NegationMeans,
+): ProfileWords {
+  return {
+    user_id: rows.user_id,
+    words: countWords(text),
+    named: [...means.names.find(text)],
+    negations: negationsOf(rows, means),
+  };
 }
 
 /** A conversation as words. What was named counts only in conversations in which something was shown later. */

@@ -81,9 +81,24 @@ const ITEM = z.lazy(() =>
         description: "The evidence of each source, on a scale of its own that is the same for all users.",
       }),
     fatigue: z.number().min(0).max(1)
-      .meta({ description: "Above 0 if it was shown to the user repeatedly and never clicked." }),
+      .meta({
+        description:
+          "Above 0 if it was shown to the user repeatedly and never clicked, or if they did not want it in an earlier conversation.",
+      }),
     reasons: z.array(REASON).min(1).max(3).meta({ description: "The weightiest first." }),
   }).meta({ id: "Item" })
+);
+
+const NEGATION = z.lazy(() =>
+  z.object({
+    of: z.enum(["campaign", "category", "tag"]),
+    name: z.string().meta({
+      description: "The `campaign_id`, or the category or tag as the catalogue has it.",
+    }),
+    until: z.iso.datetime().meta({
+      description: "When the conversation is over if nothing more is said in it.",
+    }),
+  }).meta({ id: "Negation" })
 );
 
 /** `Answer` of lib/recommend/answer.ts. */
@@ -111,6 +126,10 @@ const ANSWER = z.lazy(() =>
       }),
     generated_at: z.iso.datetime()
       .meta({ description: "When it was computed, which for a cached answer is in the past." }),
+    vetoes: z.array(NEGATION).meta({
+      description:
+        "What the user said that they do not want in a conversation that is not over: its campaigns are left out.",
+    }),
     degraded: z.array(z.enum(["vectors", "graph", "analytics", "documents", "embeddings"]))
       .meta({ description: "Stores whose part is missing, or `embeddings` if the model did not take part." }),
     items: z.array(ITEM).meta({ description: "The most worth showing first." }),

@@ -1,11 +1,21 @@
 import assert from "node:assert/strict";
-import type { AnalyticsStore, ConversationWords } from "../../lib/stores/analytics/port.ts";
+import type { AnalyticsStore, ConversationWords, ProfileWords } from "../../lib/stores/analytics/port.ts";
 import { WORDING_FILE } from "../../lib/stores/analytics/port.ts";
 import { event } from "../fixtures/rows.ts";
 import type { Test } from "./analytics_versions.ts";
 
 const SAID = { boots: 2, "сапоги": 1, constructor: 1, "": 1 };
-const profile = (user_id: string, named: readonly string[] = []) => ({ user_id, words: SAID, named });
+const profile = (
+  user_id: string,
+  { named = [], negations = [] }: Partial<ProfileWords> = {},
+): ProfileWords => ({ user_id, words: SAID, named, negations });
+const ANN = profile("ann", {
+  named: ["k1", "🙂"],
+  negations: [
+    { of: "campaign", name: "🙂", until: "2025-01-01T00:00:00.000Z" },
+    { of: "tag", name: `"tall"`, until: "2025-01-02T00:00:00.000Z" },
+  ],
+});
 const conversation = (conversation_id: string, user_id: string, named = 0): ConversationWords => ({
   conversation_id,
   user_id,
@@ -24,7 +34,7 @@ export function words(test: Test): void {
   test(
     "setWords() makes users' words exactly the given ones, and leaves those of others",
     async (store, openAnother) => {
-      const all = { user_ids: ["ann", "bob"], profiles: [profile("ann", ["k1", "🙂"]), profile("bob")] };
+      const all = { user_ids: ["ann", "bob"], profiles: [ANN, profile("bob")] };
       const conversations = [
         conversation("c1", "ann", 3),
         conversation("c2", "ann"),
@@ -32,7 +42,7 @@ export function words(test: Test): void {
       ];
       for (const _ of [1, 2]) await store.setWords({ ...all, conversations });
       const two = await openAnother();
-      assert.deepEqual(await two.profileWords({ user_id: "ann" }), profile("ann", ["k1", "🙂"]));
+      assert.deepEqual(await two.profileWords({ user_id: "ann" }), ANN);
       assert.equal(await two.profileWords({ user_id: "cat" }), null);
       assert.deepEqual(await two.conversationWords({ after: null, limit: 9 }), conversations);
       await store.setWords({
@@ -64,7 +74,12 @@ export function words(test: Test): void {
 
   test("knownUsers() are those with events or words, each once, in ascending id", async (store) => {
     await store.upsertEvents({ events: ["b", "c", "c", "z"].map((user_id) => event({ user_id })) });
-    const profiles = ["a", "c", "é", "y"].map((user_id) => ({ user_id, words: {}, named: [] }));
+    const profiles = ["a", "c", "é", "y"].map((user_id) => ({
+      user_id,
+      words: {},
+      named: [],
+      negations: [],
+    }));
     await store.setWords({ user_ids: ["a", "c", "é", "y"], profiles, conversations: [] });
     assert.deepEqual(await store.knownUsers({ after: null, limit: 9 }), ["a", "b", "c", "y", "z", "é"]);
     assert.deepEqual(await store.knownUsers({ after: "a", limit: 3 }), ["b", "c", "y"]);

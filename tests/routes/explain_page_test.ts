@@ -143,3 +143,19 @@ pageTest("what a user said is shown to admins alone, newest first, and logged no
   assert.match(await page("admin-key-of-16+"), /5 Elm Street[\s\S]*roses, please/);
   assert.doesNotMatch(JSON.stringify(log), /ann|Elm|roses/);
 }, { keys: KEYS });
+
+pageTest("explain says what the user does not want in this conversation", async ({ app, world }) => {
+  const until = "2025-03-10T00:20:00.000Z";
+  const negations = [
+    { of: "campaign", name: "g1", until },
+    { of: "category", name: "kitchen", until },
+  ] as const;
+  const profile = { user_id: "gil", words: {}, named: [], negations };
+  await world.stores.analytics.setWords({ user_ids: ["gil"], profiles: [profile], conversations: [] });
+  const { html } = await see(app, "/explain?user_id=gil");
+  assert.match(html, /all of the category kitchen <span class="muted">not wanted, as the user said/);
+  assert.match(
+    html,
+    /Title of g1 <code>g1<\/code> <span class="muted">not wanted, as the user said[^;]*; may be shown again/,
+  );
+});

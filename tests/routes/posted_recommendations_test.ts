@@ -253,3 +253,36 @@ appTest(
     }),
   },
 );
+
+appTest(
+  "POST /recommendations leaves out what a posted conversation negates, until the user asks for it",
+  async ({ app }) => {
+    const answerTo = async (...texts: string[]) =>
+      await ask(app, { messages: texts.map((message) => ({ message })), k: 9 });
+    const before = idsOf(await answerTo("which soil for seeds?"));
+    assert.ok(before.includes("g1") && before.includes("k1"));
+    const without = await answerTo("which soil for seeds?", "anything but Title of g1, please");
+    assert.deepEqual(idsOf(without).toSorted(), before.filter((id) => id !== "g1").toSorted());
+    assert.deepEqual(without.vetoes.map(({ of, name }) => [of, name]), [["campaign", "g1"]]);
+    const wanted = await answerTo("anything but Title of g1", "well, Title of g1 is fine after all");
+    assert.ok(idsOf(wanted).includes("g1"));
+    assert.deepEqual(wanted.vetoes, []);
+    const garden = await answerTo("no kitchen things please, which soil for seeds?");
+    assert.deepEqual(idsOf(garden).toSorted(), before.filter((id) => !id.startsWith("k")).toSorted());
+  },
+);
+
+appTest(
+  "POST /recommendations/:id/next leaves out what the rows negate that are posted again",
+  async ({ app }) => {
+    const messages = [{ message: "no kitchen things please" }];
+    const first = await ask(app, { messages, k: 2 });
+    const rest = await ask(
+      app,
+      { messages, k: 9 },
+      `/recommendations/${first.recommendation_id}/next`,
+    );
+    assert.ok(idsOf(rest).length > 0);
+    assert.deepEqual([...idsOf(first), ...idsOf(rest)].filter((id) => id.startsWith("k")), []);
+  },
+);

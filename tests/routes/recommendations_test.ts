@@ -22,6 +22,7 @@ appTest("GET /recommendations/:user_id answers in the documented shape", async (
     "strategy",
     "user_id",
     "version",
+    "vetoes",
   ]);
   assert.equal(answer.items.length, 3);
   assert.deepEqual(Object.keys(answer.items[0]).sort(), [

@@ -72,11 +72,21 @@ export interface ArmEngagement extends EngagementCounts {
   readonly converted: number;
 }
 
-/** The words of a user's newest messages, and the campaigns that the user named in them. */
+/** A campaign, by its id, or a category or tag that a user does not want or did not like, as they said. */
+export interface Negation {
+  readonly of: "campaign" | "category" | "tag";
+  readonly name: string;
+  /** When the conversation in which they said so is over (ISO 8601), unless they say more in it. */
+  readonly until: string;
+}
+
+/** The words of a user's newest messages, and what the user named and negated in them. */
 export interface ProfileWords {
   readonly user_id: string;
   readonly words: WordCounts;
+  /** Campaigns. */
   readonly named: readonly string[];
+  readonly negations: readonly Negation[];
 }
 
 /** The words of both sides of a conversation that led to engagement. */

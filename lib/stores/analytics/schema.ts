@@ -128,6 +128,7 @@ CREATE INDEX campaigns_by_change ON campaigns (changed DESC, campaign_id);
 ALTER TABLE events ADD COLUMN arm ${sql.text};
 CREATE INDEX events_by_arm ON events (arm, timestamp, user_id, type) WHERE arm IS NOT NULL;
 `,
+  (sql) => `ALTER TABLE profile_words ADD COLUMN negations ${sql.text} NOT NULL DEFAULT '[]'`,
 ];
 
 export const CAMPAIGNS: KeyedTableOptions<Campaign> = {

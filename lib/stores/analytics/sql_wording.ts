@@ -10,7 +10,7 @@ import {
 /** The tables of words, with their keys. */
 const TABLES = [["profile_words", "user_id"], ["conversation_words", "conversation_id"]] as const;
 const USER = { user_id: "text" } as const;
-const PROFILE = { user_id: "text", words: "text", named: "text" } as const;
+const PROFILE = { user_id: "text", words: "text", named: "text", negations: "text" } as const;
 const CONVERSATION = {
   conversation_id: "text",
   user_id: "text",
@@ -52,7 +52,12 @@ export class SqlWording implements WordingStore {
       const users = group.map((user_id) => ({ user_id }));
       for (const clear of sql.clear) yield* runRows(clear, [], USER, users);
       const own = group.flatMap((user_id) => profiles.get(user_id) ?? []).map((row) => (
-        { ...row, words: JSON.stringify(row.words), named: JSON.stringify(row.named) }
+        {
+          ...row,
+          words: JSON.stringify(row.words),
+          named: JSON.stringify(row.named),
+          negations: JSON.stringify(row.negations),
+        }
       ));
       if (own.length > 0) yield* runRows(sql.insertProfiles, [], PROFILE, own);
       const led = group.flatMap((user_id) => conversations.get(user_id) ?? []).map((row) => (
@@ -65,7 +70,9 @@ export class SqlWording implements WordingStore {
   async profileWords(options: { user_id: string } & Abortable): Promise<ProfileWords | null> {
     const sql = `SELECT ${PROFILES} FROM profile_words WHERE user_id = $1`;
     const row = await this.db.query(() => get<ProfileRow>(sql, options.user_id), options);
-    return row === null ? null : { ...row, words: JSON.parse(row.words), named: JSON.parse(row.named) };
+    if (row === null) return null;
+    const { words, named, negations } = row;
+    return { ...row, words: JSON.parse(words), named: JSON.parse(named), negations: JSON.parse(negations) };
   }
 
   async conversationWords(

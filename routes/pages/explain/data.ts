@@ -1,6 +1,7 @@
 import { ParleyError } from "../../../lib/core/errors.ts";
 import { allows, type Campaign, type Message } from "../../../lib/core/types.ts";
 import type { Explained } from "../../../lib/recommend/recommender.ts";
+import type { Answer } from "../../../lib/recommend/answer.ts";
 import type { SuppressedCampaign } from "../../../lib/recommend/suppressed_campaigns.ts";
 import { parseId } from "../../../lib/schema/ids.ts";
 import type { PageRequest } from "../../http/page.ts";
@@ -47,6 +48,7 @@ export interface ExplainData {
 export interface SuppressedCampaigns {
   readonly rows: readonly SuppressedCampaign[];
   readonly campaigns: ReadResult<Campaign[]>;
+  readonly vetoes: Answer["vetoes"];
 }
 
 export interface Messages {
@@ -70,7 +72,7 @@ export async function readExplained(
     const rows = explained.provenance?.suppressed ?? [];
     const campaign_ids = rows.slice(0, MAX_NAMED).map(({ campaign_id }) => campaign_id);
     const campaigns = await tryRead(() => stores.analytics.campaigns({ campaign_ids }));
-    return { explained, messages, suppressed: { rows, campaigns } };
+    return { explained, messages, suppressed: { rows, campaigns, vetoes: explained.answer.vetoes } };
   } catch (error) {
     if (error instanceof ParleyError) return error;
     throw error;

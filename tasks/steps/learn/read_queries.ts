@@ -72,6 +72,7 @@ export async function readQueries(options: ReadOptions, part: SampledPart): Prom
       if (text !== undefined && !vectors.has(text)) continue;
       const user = await userOfRows(moment.before, {
         names: options.names,
+        gap_ms: options.services.settings.conversation_gap_minutes * 60_000,
         embed: (text) => Promise.resolve(vectors.get(text)!),
         classify: () => Promise.resolve(intents),
         repurchaseDays: (campaign_ids) => Promise.resolve(repurchaseDays(options.campaigns, campaign_ids)),

@@ -22,6 +22,7 @@ export function answer(user_id: string, items: readonly Item[]): UserAnswer {
     led_by: "mention",
     version: 1,
     generated_at: "2026-01-01T00:00:00.000Z",
+    vetoes: [],
     degraded: [],
     items,
   };

@@ -15,6 +15,7 @@ const EVIDENCE: SourceResults = {
   own: [engagement("ann", "popular", { impressions: 3 })],
   wording_neighbours: [{ conversation_id: "d", user_id: "cat", cosine: 0.5, weight: 1, engagement: [SPOKE] }],
   mentions: ["named"],
+  negated: new Set(["talked"]),
   neighbours: [{
     conversation_id: "c",
     user_id: "bob",
@@ -52,7 +53,7 @@ Deno.test("Candidates are what any source found, each known to all sources", () 
   assert.deepEqual([candidates.get("named")!.mention, talked.mention], [true, false]);
   assert.equal(candidates.get("popular"), undefined);
   candidates.add(["popular"]);
-  assert.deepEqual(["popular", "talked"].map((id) => candidates.get(id)!.fatigue), [0.2, 0]);
+  assert.deepEqual(["popular", "talked"].map((id) => candidates.get(id)!.fatigue), [0.2, 0.5]);
 });
 
 Deno.test("Candidates.add() gives the sources' values of a campaign that no source proposed", () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { readExam, readExamCampaigns } from "../../fixtures/negation_exam.ts";
+import { gradeExam, readExam, readExamCampaigns } from "../../fixtures/negation_exam.ts";
 
 Deno.test("the negation exam is split by the hash of its messages, and its labels are names of its campaigns", async () => {
   const campaigns = await readExamCampaigns();
@@ -13,3 +13,10 @@ Deno.test("the negation exam is split by the hash of its messages, and its label
     }
   }
 });
+
+for (const half of ["development"] as const) {
+  Deno.test(`negations of the ${half} half of the exam are found with a precision of .95 and a recall of .85`, async () => {
+    const { precision, recall, errors } = await gradeExam(half);
+    assert.ok(precision >= 0.95 && recall >= 0.85, JSON.stringify({ precision, recall, errors }, null, 1));
+  });
+}

@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
 import { ManualClock } from "../../../lib/core/clock.ts";
-import { type ModelIdentity, modelKey } from "../../../lib/core/types.ts";
+import { type Message, type ModelIdentity, modelKey } from "../../../lib/core/types.ts";
 import { type Answer, SOURCES } from "../../../lib/recommend/answer.ts";
 import { Recommender, type RecommenderStores } from "../../../lib/recommend/recommender.ts";
 import { campaign, event } from "./samples.ts";
 import { ANSWER_MS, emptyWorld, fails, faulty, hangs, HIDDEN, NOW, openWorld, type World } from "./world.ts";
-import { LATEST } from "../../fixtures/rows.ts";
+import type { Negation } from "../../../lib/stores/analytics/port.ts";
+import { NO_USER } from "../../../lib/recommend/posted_user.ts";
+import { LATEST, message as messageRow } from "../../fixtures/rows.ts";
+import { encodeUncertain, UNCERTAIN_FILE } from "../../../lib/recommend/uncertain_file.ts";
 import { claimsLapse } from "../../fixtures/stampede.ts";
 import { told } from "../../fixtures/told.ts";
 
@@ -175,7 +178,7 @@ scene("counts people with similar wording", async ({ ask, world }) => {
   // Gil has no profile: his words alone are near to those of Dan and Eve.
   await world.stores.analytics.setWords({
     user_ids: ["gil"],
-    profiles: [{ user_id: "gil", words: { pan: 1 }, named: [] }],
+    profiles: [{ user_id: "gil", words: { pan: 1 }, named: [], negations: [] }],
     conversations: [],
   });
   const { strategy, items: [first] } = await ask("gil");
@@ -208,7 +211,7 @@ scene(
   "shows what a user named, if users name what they know, rather than nothing",
   async ({ ask, world }) => {
     const all = ids(await ask("nobody", { k: 50 }));
-    const knows = (user_id: string) => ({ user_id, words: {}, named: all });
+    const knows = (user_id: string) => ({ user_id, words: {}, named: all, negations: [] });
     await world.stores.analytics.setWords({
       user_ids: ["dan", "hal", "ivy"],
       profiles: [knows("dan"), knows("ivy")],
@@ -676,4 +679,92 @@ Deno.test("Recommender.serve() takes nothing from memory or cache once a reset h
     await before.close();
     await after.close();
   }
+});
+
+const OVER = "2025-03-10T00:00:20.000Z";
+async function negate(world: World, user_id: string, negations: readonly Negation[]): Promise<void> {
+  const profile = { user_id, words: {}, named: [], negations };
+  await world.stores.analytics.setWords({ user_ids: [user_id], profiles: [profile], conversations: [] });
+}
+
+scene("leaves out what the user does not want, to the end of the conversation", async ({ world, clock }) => {
+  await negate(world, "gil", [
+    { of: "campaign", name: "g1", until: OVER },
+    { of: "category", name: "kitchen", until: OVER },
+  ]);
+  const recommender = new Recommender({ stores: world.stores, clock, answer_ms: ANSWER_MS });
+  const { answer, provenance } = await recommender.explain({ user_id: "gil", k: 10 });
+  assert.deepEqual(ids(answer).toSorted(), ["g-last-day", "g2", "g3", "g4"]);
+  assert.equal(answer.vetoes.length, 2);
+  assert.deepEqual(provenance?.suppressed, [{ campaign_id: "g1", by: "negation", until: OVER }]);
+  const first = await recommender.serve({ user_id: "gil", k: 2 });
+  const second = await recommender.serveNext(JSON.parse(first.body).recommendation_id, {
+    rows: () => ({ messages: [], events: [] }),
+  });
+  const pages = [first, second].flatMap(({ body }) => ids(JSON.parse(body)));
+  assert.deepEqual(pages.toSorted(), ["g-last-day", "g2", "g3", "g4"]);
+  clock.advance(20_000);
+  await claimsLapse();
+  const after = await recommender.serve({ user_id: "gil", k: 2 });
+  assert.equal(after.cache, "miss", "the answer held until the conversation was over");
+  assert.deepEqual(JSON.parse(after.body).vetoes, []);
+  const all = await recommender.explain({ user_id: "gil", k: 10 });
+  assert.ok(["g1", "k1", "k2", "k3"].every((id) => ids(all.answer).includes(id)));
+});
+
+scene("ranks lower what the user did not want in an earlier conversation", async ({ ask, world }) => {
+  const scoreOfK1 = async () => (await ask("eve")).items.find(({ campaign_id }) => campaign_id === "k3")!;
+  const before = await scoreOfK1();
+  const { words } = (await world.stores.analytics.profileWords({ user_id: "eve" }))!;
+  const negations: Negation[] = [{ of: "campaign", name: "k3", until: "2025-03-09T23:59:59.999Z" }];
+  const profile = { user_id: "eve", words, named: ["k3"], negations };
+  await world.stores.analytics.setWords({ user_ids: ["eve"], profiles: [profile], conversations: [] });
+  await world.publish(2);
+  const after = await scoreOfK1();
+  assert.deepEqual([before.fatigue, after.fatigue, after.sources.mention], [0, 0.5, 0]);
+  assert.ok(Math.abs(after.score - before.score / 2) < 0.001, `${before.score} ${after.score}`);
+});
+
+scene("leaves out what posted rows negate while analytics is down", async ({ world, clock }) => {
+  const switched = { down: false };
+  const analytics = new Proxy(world.stores.analytics, {
+    get(target, key) {
+      const value = Reflect.get(target, key);
+      if (typeof value !== "function") return value;
+      return (...given: unknown[]) =>
+        switched.down ? Promise.reject(new Error("down")) : value.apply(target, given);
+    },
+  });
+  const stores = { ...world.stores, analytics };
+  const recommender = new Recommender({ stores, clock, answer_ms: ANSWER_MS });
+  await recommender.prepare();
+  await recommender.names();
+  switched.down = true;
+  clock.advance(250);
+  const message = { ...messageRow(), timestamp: new Date(NOW).toISOString(), message: "no kitchen things" };
+  const request = { user_id: null, events: [], k: 10 };
+  const asked = async (messages: readonly Message[]): Promise<Answer> =>
+    JSON.parse((await recommender.servePosted({ ...request, messages })).body);
+  assert.ok(ids(await asked([])).includes("k1"));
+  const answer = await asked([{ ...message, user_id: NO_USER }]);
+  assert.ok(answer.degraded.includes("analytics"));
+  assert.ok(ids(answer).length > 0 && !ids(answer).some((id) => id.startsWith("k")), ids(answer).join());
+});
+
+scene("explores nothing that the user does not want now", async ({ world, clock }) => {
+  const pans = Array.from({ length: 9 }, (_, n) => campaign(`pan-${n}`, { category: "kitchen" }));
+  const campaigns = [...pans, campaign("spade", { category: "garden" })];
+  await world.stores.analytics.upsertCampaigns({ campaigns });
+  const bytes = encodeUncertain(campaigns.map(({ campaign_id }) => campaign_id));
+  await world.stores.analytics.saveFile({ version: 2, name: UNCERTAIN_FILE, bytes });
+  await world.publish(2);
+  const recommender = new Recommender({ stores: world.stores, clock, answer_ms: ANSWER_MS, exploration: 1 });
+  const explored = async () => {
+    const { items }: Answer = JSON.parse((await recommender.serve({ user_id: "gil", k: 4 })).body);
+    return items.filter(({ reasons }) => reasons[0]!.code === "exploration").map((item) => item.campaign_id);
+  };
+  assert.ok((await explored()).some((id) => id.startsWith("pan")));
+  await negate(world, "gil", [{ of: "category", name: "kitchen", until: OVER }]);
+  await world.stores.analytics.raiseEpochs({ user_ids: ["gil"], campaign_ids: [] });
+  assert.deepEqual(await explored(), ["spade"]);
 });

@@ -145,6 +145,7 @@ async function fill({ analytics, graph, vectors }: World["stores"]): Promise<voi
       user_id,
       words: wordsOf(user_id),
       named: user_id === "dan" ? ["k3"] : [],
+      negations: [],
     })),
     conversations: conversations.map(({ conversation_id, user_id }) => ({
       conversation_id,

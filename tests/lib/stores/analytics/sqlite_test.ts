@@ -30,7 +30,7 @@ Deno.test("SqliteAnalytics.deleteUsers() leaves no byte of them", async () => {
   };
   await store.setWords({
     user_ids: ["erased-user"],
-    profiles: [{ ...said, named: [] }],
+    profiles: [{ ...said, named: [], negations: [] }],
     conversations: [{ ...said, conversation_id: "c", named: 0, named_shown: 0 }],
   });
   assert.ok(await inFiles(dir, "secret-7") && await inFiles(dir, "erased-user"));
@@ -179,7 +179,7 @@ Deno.test("SqliteAnalytics scans no table for what a request or a write of some 
   await store.saveFile({ version, name: "weights", bytes: Uint8Array.of(1) });
   await store.setWords({
     user_ids,
-    profiles: [{ user_id: "a", words: {}, named: [] }],
+    profiles: [{ user_id: "a", words: {}, named: [], negations: [] }],
     conversations: [{ conversation_id: "c", user_id: "a", words: {}, named: 0, named_shown: 0 }],
   });
   (await store.epochs({ user_id: "a" })).user;
