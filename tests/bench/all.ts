@@ -4,9 +4,14 @@
  *     deno task bench [NAME...]     such as: deno task bench nightly
  */
 const folder = new URL(".", import.meta.url);
-const names = [...Deno.readDirSync(folder)].map(({ name }) => name.replace(/\.ts$/, ""))
-  .filter((name) => name !== "all" && name !== "lib" && (Deno.args.length === 0 || Deno.args.includes(name)))
-  .sort();
+const all = [...Deno.readDirSync(folder)].map(({ name }) => name.replace(/\.ts$/, ""))
+  .filter((name) => name !== "all" && name !== "lib").sort();
+const unknown = Deno.args.filter((name) => !all.includes(name));
+if (unknown.length > 0) {
+  console.error(`there is no bench ${unknown.join(", ")}; there are ${all.join(", ")}`);
+  Deno.exit(2);
+}
+const names = Deno.args.length === 0 ? all : all.filter((name) => Deno.args.includes(name));
 
 for (const name of names) {
   console.log(`\n== ${name}`);
