@@ -100,7 +100,7 @@ interface Signing {
   readonly before: RecommendationId | null;
 }
 
-/** How long an answer may take that is tried out by an operator, who wants it whole, in milliseconds. */
+/** How long an answer may take that is tried out by an operator, and must be whole, in milliseconds. */
 const TRY_OUT_MS = 10_000;
 
 /** What a request for the next page can change. */
