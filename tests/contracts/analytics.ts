@@ -570,6 +570,29 @@ function recounts(test: Test): void {
     await assert.rejects(store.armEngagement({ arms: [], since: "", until: "", signal }), /given up/);
   });
 
+  test("armEngagement() counts each user once, however many there are in one arm or in another", async (store) => {
+    const timestamp = "2026-03-02T00:00:00.000Z";
+    const impressions = (arm: string, users: number, from = 0) =>
+      Array.from({ length: users }, (_, n) => ({
+        ...event({ user_id: `user-${from + n}`, type: "impression", timestamp }),
+        arm,
+      }));
+    await store.upsertEvents({
+      events: [
+        ...impressions("x/a", 10_500),
+        // Some are in both arms, before, between and after the parts that are counted.
+        ...impressions("x/b", 40),
+        ...impressions("x/b", 40, 10_480),
+        { ...event({ user_id: "user-4000", type: "click", timestamp }), arm: "x/b" },
+      ],
+    });
+    const span = { since: "2026-03-01T00:00:00.000Z", until: "2026-03-03T00:00:00.000Z" };
+    const both = await store.armEngagement({ ...span, arms: ["x/b", "x/a"] });
+    assert.deepEqual([both.users, both.clicked, both.impressions], [10_520, 1, 10_580]);
+    assert.equal((await store.armEngagement({ ...span, arms: ["x/a"] })).users, 10_500);
+    assert.equal((await store.armEngagement({ ...span, arms: ["x/b"] })).users, 80);
+  });
+
   test("an event that is sent again with the same arm is the same, and reading gives it without the arm", async (store) => {
     const sent = event({ user_id: "ann", type: "impression" });
     assert.equal((await store.upsertEvents({ events: [{ ...sent, arm: "x/a" }] })).inserted, 1);

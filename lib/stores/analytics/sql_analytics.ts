@@ -62,6 +62,8 @@ import { SqlWording } from "./sql_wording.ts";
 
 /** Rows of the catalogue that one statement looks for words in: it takes some milliseconds. */
 const PART_ROWS = 2_000;
+/** Events of an arm, about, that one statement counts. */
+const ARM_PART_ROWS = 5_000;
 /** For statements that read or delete a large part of a table. */
 const WHOLE = { timeout_ms: 60_000 };
 /** The name of the secret that ids are signed with. */
@@ -107,11 +109,19 @@ function statements(dialect: Dialect, counter: Counter) {
     byStrategy: (where: string) =>
       `SELECT ${jsonText("metadata", "strategy")} AS strategy, ${BY_TYPE} FROM events WHERE ${where}
       GROUP BY 1 ORDER BY count(*) DESC, 1 NULLS LAST LIMIT $3`,
-    armEngagement: `SELECT count(*) AS users, count(*) FILTER (WHERE clicks > 0) AS clicked,
+    armEngagement: (users: string) =>
+      `SELECT count(*) AS users, count(*) FILTER (WHERE clicks > 0) AS clicked,
         count(*) FILTER (WHERE conversions > 0) AS converted,
         ${["impressions", "clicks", "conversions", "dismissals"].map(sumOf).join(", ")} FROM (
-        SELECT user_id, ${BY_TYPE} FROM events WHERE ${isIn("arm", "$3")} AND ${SPAN} GROUP BY user_id
+        SELECT user_id, ${BY_TYPE} FROM events WHERE ${isIn("arm", "$3")} AND ${SPAN} AND ${users}
+        GROUP BY user_id
       ) AS engagement WHERE impressions > 0`,
+    // Arms with fewer rows left do not end a part.
+    armPartEnd: `SELECT min(last) AS user_id FROM (
+        SELECT (SELECT user_id FROM events WHERE arm = arms.text AND user_id > $2
+          ORDER BY user_id LIMIT 1 OFFSET ${ARM_PART_ROWS}) AS last
+        FROM ${dialect.texts("$1")} AS arms
+      ) AS ends`,
     recentUsers: `SELECT user_id FROM (
         SELECT user_id, timestamp FROM events WHERE campaign_id = $1 ORDER BY timestamp DESC LIMIT $2
       ) AS newest GROUP BY user_id ORDER BY max(timestamp) DESC, user_id`,
@@ -341,10 +351,26 @@ export class SqlAnalytics implements AnalyticsStore {
     return this.db.query(read, options);
   }
 
+  /** Counts users in parts, each some milliseconds long: on SQLite a statement stops the event loop. */
   async armEngagement(options: TimeSpan & { arms: readonly string[] }): Promise<ArmEngagement> {
-    const { since, until, arms } = options;
-    const values = [since, until, storableJson(arms)];
-    return (await this.db.query(() => get<ArmEngagement>(this.sql.armEngagement, ...values), options))!;
+    const { since, until } = options;
+    const { armEngagement, armPartEnd } = this.sql;
+    const arms = storableJson(options.arms);
+    const parts: ArmEngagement[] = [];
+    for (let after = "", isLast = false; !isLast;) {
+      const from = after;
+      const end = () => get<{ user_id: string | null }>(armPartEnd, arms, from);
+      const to = (await this.db.query(end, options))!.user_id;
+      const read = to === null
+        ? () => get<ArmEngagement>(armEngagement("user_id > $4"), since, until, arms, from)
+        : () =>
+          get<ArmEngagement>(armEngagement("user_id > $4 AND user_id <= $5"), since, until, arms, from, to);
+      parts.push((await this.db.query(read, options))!);
+      isLast = to === null;
+      after = to ?? from;
+      if (!isLast) await yieldToEventLoop(options);
+    }
+    return parts.reduce(plus);
   }
 
   async recentUsers(options: { campaign_id: string; limit: number } & Abortable): Promise<string[]> {
@@ -526,4 +552,16 @@ export class SqlAnalytics implements AnalyticsStore {
   close(): Promise<void> {
     return this.db.close();
   }
+}
+
+function plus(a: ArmEngagement, b: ArmEngagement): ArmEngagement {
+  return {
+    users: a.users + b.users,
+    clicked: a.clicked + b.clicked,
+    converted: a.converted + b.converted,
+    impressions: a.impressions + b.impressions,
+    clicks: a.clicks + b.clicks,
+    conversions: a.conversions + b.conversions,
+    dismissals: a.dismissals + b.dismissals,
+  };
 }

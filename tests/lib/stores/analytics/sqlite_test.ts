@@ -198,6 +198,7 @@ Deno.test("SqliteAnalytics scans no table for what a request or a write of some 
   await store.daily({ since: at, until: at });
   await store.daily({ since: at, until: at, campaign_id: "k" });
   await store.byStrategy({ since: at, until: at, campaign_id: "k", limit: 5 });
+  await store.armEngagement({ since: at, until: at, arms: ["x/a"] });
   await store.recentUsers({ campaign_id: "k", limit: 5 });
   await store.markAllDirty();
   await store.clearDirty({ users: await store.listDirtyUsers({ after: null, limit: 5 }) });
