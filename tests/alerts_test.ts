@@ -2,9 +2,12 @@
 import assert from "node:assert/strict";
 import type { Hono } from "../deps.ts";
 import { SqliteGraph } from "../lib/stores/graph/sqlite/sqlite_graph.ts";
+import { openDeterministic } from "../lib/embed/deterministic_embedder.ts";
+import type { Embedder } from "../lib/embed/port.ts";
 import { acknowledge } from "../lib/monitoring/acknowledge.ts";
 import { addRun } from "./fixtures/runs.ts";
 import { ROOT } from "./fixtures/flow.ts";
+import { until } from "./fixtures/until.ts";
 import { emptyWorld, fails, NOW, openWorld } from "./lib/recommend/world.ts";
 import { appTest, type Opened } from "./routes/app.ts";
 
@@ -85,10 +88,11 @@ const CRITICAL = "`deno task pipeline anomalies` says what is wrong and what to 
 const OLD = "the nightly run has not published, nor found that nothing is new";
 const DOWN = "a store does not respond, or lost its rows";
 const DEGRADED = "more than 1 % of answers lack a part";
+const LATE = "more is written than this process derives: answers are late";
 const UNSENT = "some lineage does not reach its sink";
 
-Deno.test("docs/operating.md proposes five alerts", () => {
-  assert.deepEqual([...ALERTS.keys()], [CRITICAL, OLD, DOWN, DEGRADED, UNSENT]);
+Deno.test("docs/operating.md proposes six alerts", () => {
+  assert.deepEqual([...ALERTS.keys()], [CRITICAL, OLD, DOWN, DEGRADED, LATE, UNSENT]);
 });
 
 const HOUR = 3_600_000;
@@ -250,3 +254,28 @@ appTest(
   },
   LINEAGE,
 );
+
+const opening = Promise.withResolvers<Embedder>();
+appTest("an alert fires ten minutes after writes are ahead of what is derived of them", async (options) => {
+  const { app, clock } = options;
+  const depth = 'parley_derivation_queue_depth{kind="users"}';
+  const user_ids = Array.from({ length: 150 }, (_, n) => `user-${n}`);
+  const timestamp = new Date(clock.now()).toISOString();
+  const rows = user_ids.map((user_id) => ({ user_id, message: "Hello there", timestamp }));
+  const headers = { "content-type": "application/json" };
+  const body = JSON.stringify(rows);
+  assert.equal((await app.request("/messages", { method: "POST", headers, body })).status, 200);
+  const scrapes = [await scrape(options)];
+  assert.ok(scrapes[0]!.series.get(depth)! > 100);
+  for (let minute = 0; minute < 20; minute++) {
+    clock.advance(60_000);
+    scrapes.push(await scrape(options));
+  }
+  assert.ok(firing(...scrapes).includes(LATE));
+  // Of another model than is published: what waits is left to a run.
+  opening.resolve(openDeterministic("8"));
+  await until(async () => (await scrape(options)).series.get(depth) === 0);
+  clock.advance(60_000);
+  scrapes.push(await scrape(options));
+  assert.ok(!firing(...scrapes).includes(LATE));
+}, { options: () => ({ embedder: () => opening.promise }) });

@@ -1,5 +1,6 @@
 import { sleep } from "../core/abort.ts";
 import { causeOf, ParleyError } from "../core/errors.ts";
+import { counted } from "../core/text.ts";
 
 /** Users, or campaigns, that are derived at a time: some tenths of a second, since who writes next waits for them. */
 const BATCH = 16;
@@ -10,6 +11,8 @@ const FIRST_RETRY_MS = 250;
 const MAX_RETRY_MS = 30_000;
 
 interface QueueOptions {
+  /** What the ids are of, as a warning names it, such as `user`. */
+  readonly noun: string;
   /** Derives what is stored of these ids. Repeating it changes nothing. */
   readonly derive: (ids: readonly string[], signal: AbortSignal) => Promise<void>;
   /** Gets a line about a failure. It names no id. */
@@ -17,29 +20,93 @@ interface QueueOptions {
 }
 
 /**
- * Ids that are derived soon after they were written, each once however often it was written meanwhile, those written last first: a
- * client that writes thousands at once does not keep the others waiting, only its own. If that fails because a store is down, it is tried again. What is still waiting when the process ends is derived by the next run.
+ * Ids that are derived soon after they were written, each once however often it was written meanwhile. Requests take turns: each round
+ * takes one id of every request that waits. So one that writes thousands at once delays the others by one id, and none is passed over,
+ * however many are written after it. If a store is down, it is tried again. What is still waiting when the process ends is derived by
+ * the next run.
  */
 export class DerivationQueue {
-  private readonly waiting = new Set<string>();
+  /** The round in which each waiting id has its turn. */
+  private readonly roundOf = new Map<string, number>();
+  /** The ids of each round that is not over, in the order of their requests. */
+  private readonly rounds = new Map<number, Set<string>>();
+  private round = 0;
+  /** No id waits for a later round. */
+  private last = 0;
+  private isFull = false;
   private working: Promise<void> | null = null;
   private readonly closing = new AbortController();
 
   constructor(private readonly options: QueueOptions) {}
 
+  /** Ids that wait, without those that are being derived. */
+  get waiting(): number {
+    return this.roundOf.size;
+  }
+
+  /** Adds the ids that one request wrote. If too many wait, those whose turn is last are left to the next run. */
   add(ids: Iterable<string>): void {
-    for (const id of ids) {
-      this.waiting.delete(id);
-      this.waiting.add(id);
+    // Not to the round that has begun: it would never end while requests come in.
+    let round = this.round + 1;
+    for (const id of new Set(ids)) this.put(id, round++);
+    for (; this.waiting > MAX_WAITING; this.dropLast()) this.warnOfFull();
+    this.start();
+  }
+
+  /** Gives an id its turn in this round, unless it has an earlier one. */
+  private put(id: string, round: number): void {
+    const before = this.roundOf.get(id);
+    if (before !== undefined) {
+      if (before <= round) return;
+      this.rounds.get(before)!.delete(id);
     }
-    for (const id of this.waiting) {
-      if (this.waiting.size <= MAX_WAITING) break;
-      this.waiting.delete(id);
+    this.roundOf.set(id, round);
+    this.last = Math.max(this.last, round);
+    const ids = this.rounds.get(round);
+    if (ids === undefined) this.rounds.set(round, new Set([id]));
+    else ids.add(id);
+  }
+
+  private dropLast(): void {
+    let ids = this.rounds.get(this.last);
+    for (; ids === undefined || ids.size === 0; ids = this.rounds.get(this.last)) {
+      this.rounds.delete(this.last--);
     }
-    if (this.waiting.size === 0 || this.closing.signal.aborted) return;
+    const [id] = ids;
+    ids.delete(id!);
+    this.roundOf.delete(id!);
+  }
+
+  /** Once, until the half of them is derived. */
+  private warnOfFull(): void {
+    if (this.isFull) return;
+    this.isFull = true;
+    const most = counted(MAX_WAITING, this.options.noun);
+    this.options.warn(
+      `${most} wait to be derived, which is the most: the next run derives what is written online beyond them`,
+    );
+  }
+
+  /** Takes those whose turn is next. */
+  private take(): string[] {
+    const batch: string[] = [];
+    for (; this.waiting > 0; this.rounds.delete(this.round++)) {
+      const ids = this.rounds.get(this.round) ?? new Set();
+      for (const id of ids) {
+        if (batch.length === BATCH) return batch;
+        batch.push(id);
+        ids.delete(id);
+        this.roundOf.delete(id);
+      }
+    }
+    return batch;
+  }
+
+  private start(): void {
+    if (this.waiting === 0 || this.closing.signal.aborted) return;
     this.working ??= this.work().finally(() => {
       this.working = null;
-      this.add([]);
+      this.start();
     });
   }
 
@@ -58,15 +125,15 @@ export class DerivationQueue {
 
   private async work(): Promise<void> {
     const { signal } = this.closing;
-    for (let retry_ms = FIRST_RETRY_MS; this.waiting.size > 0 && !signal.aborted;) {
-      const ids = [...this.waiting].slice(-BATCH);
-      for (const id of ids) this.waiting.delete(id);
+    for (let retry_ms = FIRST_RETRY_MS; this.waiting > 0 && !signal.aborted;) {
+      const ids = this.take();
       try {
         await this.deriveEach(ids);
         retry_ms = FIRST_RETRY_MS;
+        if (this.waiting < MAX_WAITING / 2) this.isFull = false;
       } catch (error) {
         if (signal.aborted) return;
-        for (const id of ids) this.waiting.add(id);
+        for (const id of ids) this.put(id, this.round);
         if (retry_ms === FIRST_RETRY_MS) {
           this.options.warn(
             `what was written online is not derived yet, which is tried again: ${causeOf(error)}`,

@@ -97,8 +97,13 @@ export class OnlineWriter {
     const { warn = () => {} } = options;
     this.erasedUsers = new ErasedUsers(options.stores.analytics);
     this.arms = new EventArms(options.secret ?? (() => options.stores.analytics.secret()));
-    this.users = new DerivationQueue({ derive: (ids, signal) => this.deriveUsers(ids, signal), warn });
+    this.users = new DerivationQueue({
+      noun: "user",
+      derive: (ids, signal) => this.deriveUsers(ids, signal),
+      warn,
+    });
     this.campaigns = new DerivationQueue({
+      noun: "campaign",
       derive: (ids, signal) => this.deriveCampaigns(ids, signal),
       warn,
     });
@@ -260,6 +265,11 @@ export class OnlineWriter {
     const { analytics, vectors } = this.options.stores;
     const published = await analytics.published({ signal });
     if (published !== null) await vectors.forModel({ model: parseModelKey(published.model), signal });
+  }
+
+  /** How many wait to be derived in this process. */
+  waiting(): { readonly users: number; readonly campaigns: number } {
+    return { users: this.users.waiting, campaigns: this.campaigns.waiting };
   }
 
   /** Resolves when all that was written is derived. */

@@ -136,3 +136,13 @@ export function breakerFamily(open: Readonly<Record<string, boolean>>): MetricFa
   }));
   return gauge("parley_breaker_open", "1 while a store's circuit breaker keeps calls from it", points);
 }
+
+/** What was written online and waits to be derived. */
+export function derivationQueueFamily(waiting: Readonly<Record<string, number>>): MetricFamily {
+  const points = Object.entries(waiting).map(([kind, value]) => ({ labels: { kind }, value }));
+  return gauge(
+    "parley_derivation_queue_depth",
+    "Users and campaigns written online that wait to be derived",
+    points,
+  );
+}

@@ -1,10 +1,15 @@
 import { z } from "../../deps.ts";
+import type { OnlineWriter } from "../../lib/online/online_writer.ts";
 import type { Recommender } from "../../lib/recommend/recommender.ts";
 import type { RunRecordStore } from "../../lib/stores/runs/port.ts";
 import { CONTENT_TYPE, expose } from "../../lib/telemetry/expose.ts";
 import { processFamilies } from "../../lib/telemetry/process_metrics.ts";
 import { RunMetrics } from "../../lib/telemetry/run_metrics.ts";
-import { breakerFamily, type ServingMetrics } from "../../lib/telemetry/serving_metrics.ts";
+import {
+  breakerFamily,
+  derivationQueueFamily,
+  type ServingMetrics,
+} from "../../lib/telemetry/serving_metrics.ts";
 import { type AnomalyCounts, StoreMetrics, type WatchedStores } from "../../lib/telemetry/store_metrics.ts";
 import { apiEndpoint } from "../http/api_endpoint.ts";
 import { ParleyError } from "../../lib/core/errors.ts";
@@ -20,6 +25,7 @@ export interface MetricsOptions extends PipelineView {
   /** Whether lineage is sent to a sink. */
   readonly lineage: boolean;
   readonly recommender: Pick<Recommender, "breakers">;
+  readonly writer: Pick<OnlineWriter, "waiting">;
 }
 
 /**
@@ -51,6 +57,7 @@ export const metrics = apiEndpoint({
         ...processFamilies({ version: options.version, started }),
         ...options.metrics.families(),
         breakerFamily(options.recommender.breakers()),
+        derivationQueueFamily(options.writer.waiting()),
       ];
       const headers = { "content-type": CONTENT_TYPE, "cache-control": "no-store" };
       return new Response(await expose([...own, ...families.flat()]), { headers });

@@ -1,6 +1,7 @@
 /**
  * How long after a write the user's next answer knows it: messages, clicks, dismissals and campaigns are posted to one process
  * of the API, and another one over the same stores is asked until its answer shows them. With the bundled model, on the sample.
+ * Then messages of new users are written at a given rate, and a message of another user is measured among them every half second.
  *
  *     deno run --allow-all tests/bench/freshness.ts
  */
@@ -9,6 +10,10 @@ import { ReplicaProcess } from "../fixtures/replica.ts";
 
 const TIMES = 100;
 const PERIOD_MS = 2;
+/** Messages a second that are written while others are measured, and for how long. */
+const RATES = [5, 10, 20, 40];
+const RATE_MS = 12_000;
+const PROBE_MS = 500;
 
 interface AnswerItem {
   readonly campaign_id: string;
@@ -31,7 +36,7 @@ async function measure(
   const { status, text } = await write();
   if (status !== 200) throw new Error(text);
   while (!await holds()) {
-    if (performance.now() - start > 10_000) throw new Error("the answer does not change");
+    if (performance.now() - start > 60_000) throw new Error("the answer does not change");
     await new Promise((resume) => setTimeout(resume, PERIOD_MS));
   }
   return performance.now() - start;
@@ -42,6 +47,36 @@ function print(what: string, times: number[]): void {
   const at = (share: number) =>
     sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!.toFixed(0);
   console.log(`| ${what} | ${at(0.5)} | ${at(0.99)} | ${at(1)} |`);
+}
+
+/** Writes messages of new users at a rate, and measures messages of others meanwhile. Returns the rate that was reached, too. */
+async function underLoad(
+  rate: number,
+  { post, change }: {
+    post: (user_id: string, text: string) => ReturnType<ReplicaProcess["post"]>;
+    change: (user_id: string) => Promise<() => Promise<boolean>>;
+  },
+): Promise<{ times: number[]; written: number }> {
+  const [writes, probes]: [Promise<unknown>[], Promise<number>[]] = [[], []];
+  const start = performance.now();
+  let ms = 0;
+  for (let next_probe = PROBE_MS; ms < RATE_MS; ms = performance.now() - start) {
+    while (writes.length < rate * ms / 1_000) {
+      const n = writes.length;
+      writes.push(post(`load-${rate}-${n}`, `I look for a warm jacket for tour number ${n} of ${rate}`));
+    }
+    if (ms >= next_probe) {
+      next_probe += PROBE_MS;
+      const user_id = `probe-${rate}-${probes.length}`;
+      const probe = async () =>
+        await measure(() => post(user_id, `I need a tent, ${user_id}`), await change(user_id));
+      probes.push(probe());
+    }
+    await new Promise((resume) => setTimeout(resume, PERIOD_MS));
+  }
+  await Promise.all(writes);
+  const written = 1_000 * (writes.length + probes.length) / (performance.now() - start);
+  return { times: await Promise.all(probes), written };
 }
 
 await withFlow(async (flow) => {
@@ -90,6 +125,12 @@ await withFlow(async (flow) => {
     console.log("| written | p50 ms | p99 ms | slowest ms |");
     console.log("| ------- | ------ | ------ | ---------- |");
     for (const [what, each] of Object.entries(times)) print(what, each);
+    for (const rate of RATES) {
+      const post = (user_id: string, message: string) =>
+        one.post("/messages", { user_id, message, timestamp: now() });
+      const { times: each, written } = await underLoad(rate, { post, change });
+      print(`a message, among ${written.toFixed(0)} writes a second`, each);
+    }
   } finally {
     await one.stop();
     await two.stop();

@@ -65,6 +65,9 @@ appTest(
       assert.equal(samples.get(`parley_breaker_open{store="${store}"}`), 0);
       assert.equal(samples.get(`parley_answers_degraded_total{store="${store}"}`), 0);
     }
+    for (const kind of ["users", "campaigns"]) {
+      assert.equal(samples.get(`parley_derivation_queue_depth{kind="${kind}"}`), 0);
+    }
   },
 );
 
