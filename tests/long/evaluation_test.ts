@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import type { EvaluationReport } from "../../lib/evaluate/evaluate.ts";
 import { ROOT } from "../fixtures/flow.ts";
+import { shopRows } from "../fixtures/shop_rows.ts";
 
 const DATA = `${ROOT}../shared/data`;
 
@@ -73,4 +74,20 @@ Deno.test("on ratings alone, answers are within 3 % of EASE in closed form", asy
   const report = await evaluate((folder) => [...frequentRatings(folder), "--split", "rows", "--folds", "2"]);
   const ndcg = measured(report, "ndcg_10");
   assert.ok(ndcg.parley! >= 0.97 * ndcg.EASE!, `${ndcg.parley} and ${ndcg.EASE}`);
+});
+
+/** Writes the rows of a shop in which it is known what users choose by, and returns the arguments that name them. */
+function shopFiles(folder: string): string[] {
+  const rows = shopRows({ users: 300, visits: 10, seed: 7, unbiased_from: 0.8 });
+  return (["messages", "campaigns", "events"] as const).flatMap((kind) => {
+    const path = `${folder}/${kind}.ndjson`;
+    Deno.writeTextFileSync(path, rows[kind].map((row) => JSON.stringify(row)).join("\n"));
+    return [`--${kind}`, path];
+  });
+}
+
+Deno.test("in a shop whose answers put first what is popular, the weights that a run learns and publishes give 1.5 times the NDCG@10 of the fixed ones", async () => {
+  const report = await evaluate((folder) => [...shopFiles(folder), "--split", "time", "--choose-weights"]);
+  const ndcg = measured(report, "ndcg_10");
+  assert.ok(ndcg.parley! >= 1.5 * ndcg["parley, weights fixed"]!, `${ndcg.parley}`);
 });
