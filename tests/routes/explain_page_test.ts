@@ -1,5 +1,10 @@
 import assert from "node:assert/strict";
 import type { ApiKey, Message } from "../../lib/core/types.ts";
+import { ManualClock } from "../../lib/core/clock.ts";
+import { CONTROL_ARM, DEFAULT_ARM } from "../../lib/recommend/arms.ts";
+import { Recommender } from "../../lib/recommend/recommender.ts";
+import { ANSWER_MS, NOW } from "../lib/recommend/world.ts";
+import { appTest } from "./app.ts";
 import { pageTest, see, send } from "./pages.ts";
 
 const said = (message_id: string, message: string, minute: number): Message => ({
@@ -28,6 +33,35 @@ pageTest("explain shows the very answer that the API gives", async ({ app }) => 
   const api = await (await app.request("/recommendations/ann?k=2")).json();
   assert.deepEqual(jsonOf((await see(app, "/explain?user_id=ann&k=2")).html), api);
 });
+
+appTest(
+  "explain says which arm a user is in, and that a control arm's answer is not made from what is known",
+  async ({ app }) => {
+    const { html } = await see(app, "/explain?user_id=ann");
+    assert.match(
+      html,
+      /Strategy<\/dt><dd><span class="value">popular<\/span><span class="note">whatever is known/,
+    );
+    assert.match(html, /Arm<\/dt><dd><span class="value">control<\/span>/);
+    const other = (await see(app, "/explain?user_id=bob")).html;
+    assert.match(
+      other,
+      /Strategy<\/dt><dd><span class="value">personal<\/span><span class="note">something is known/,
+    );
+    assert.doesNotMatch(other, /<dt>Arm<\/dt>/);
+  },
+  {
+    options: ({ stores }) => ({
+      dashboard: { dags: new Map(), runs: stores.runs, closing: new AbortController().signal },
+      recommender: new Recommender({
+        stores,
+        clock: new ManualClock(NOW),
+        answer_ms: ANSWER_MS,
+        arms: { of: (user_id) => user_id === "ann" ? CONTROL_ARM : DEFAULT_ARM },
+      }),
+    }),
+  },
+);
 
 pageTest("explain shows similar users, the paths to campaigns, and omitted campaigns", async ({ app }) => {
   const { html } = await see(app, "/explain?user_id=ann");

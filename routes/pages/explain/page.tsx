@@ -1,5 +1,7 @@
 import { causeOf, ParleyError } from "../../../lib/core/errors.ts";
 import { sentence } from "../../../lib/core/text.ts";
+import type { UserAnswer } from "../../../lib/recommend/answer.ts";
+import { CONTROL_ARM, DEFAULT_ARM } from "../../../lib/recommend/arms.ts";
 import type { Explained } from "../../../lib/recommend/recommender.ts";
 import { Empty, Figure, Figures, Section } from "../../components/layout.tsx";
 import type { PageRequest, View } from "../../http/page.ts";
@@ -72,7 +74,10 @@ function ExplainedAnswer(
     <>
       <Degraded explained={explained} />
       <Figures>
-        <Figure name="Strategy" value={answer.strategy} note={STRATEGY_NOTES[answer.strategy]} />
+        <Figure name="Strategy" value={answer.strategy} note={strategyNote(answer)} />
+        {answer.arm !== DEFAULT_ARM.name && (
+          <Figure name="Arm" value={answer.arm} note={<a href="/experiments">compared with others</a>} />
+        )}
         {answer.led_by !== null && (
           <Figure name="Led by" value={SOURCE_NAMES[answer.led_by]} note="adds most to the items" />
         )}
@@ -110,6 +115,10 @@ const STRATEGY_NOTES = {
   personal: "something is known of this user",
   popular: "nothing is known of this user",
 } as const;
+
+function strategyNote({ strategy, arm }: UserAnswer): string {
+  return arm === CONTROL_ARM.name ? "whatever is known of this user" : STRATEGY_NOTES[strategy];
+}
 
 function Degraded({ explained: { answer, failures } }: { explained: Explained }) {
   if (answer.degraded.length === 0) return null;
