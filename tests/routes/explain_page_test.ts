@@ -192,4 +192,13 @@ pageTest("explain says what the user does not want in this conversation", async 
     html,
     /Title of g1 <code>g1<\/code> <span class="muted">not wanted, as the user said[^;]*; may be shown again/,
   );
+  const past = { of: "campaign", name: "g1", until: "2025-03-09T00:00:00.000Z" } as const;
+  await world.stores.analytics.setWords({
+    user_ids: ["gil"],
+    profiles: [{ ...profile, words: { soil: 1 }, negations: [past] }],
+    conversations: [],
+  });
+  const later = (await see(app, "/explain?user_id=gil")).html;
+  assert.match(later, /not wanted in an earlier conversation[\s\S]*<code>g1<\/code>[\s\S]*?>−50 %</);
+  assert.doesNotMatch(later, /not wanted, as the user said/);
 });

@@ -48,13 +48,14 @@ export function Items({ url, answer }: { url: URL; answer: UserAnswer }) {
       <Table
         id="items"
         stacks
-        caption="Best first. Variety counts too, so scores need not fall. Each source is 0 to 1. Fatigue lowers the score of what was often shown and never clicked."
+        caption="Best first. Variety counts too, so scores need not fall. Each source is 0 to 1. Fatigue lowers the score of what was often shown and never clicked, or not wanted in an earlier conversation."
         url={url}
         columns={COLUMNS}
         rows={answer.items.map((item, i) => ({ item, rank: i + 1 }))}
         empty={
           <Empty>
-            No campaign is active now, or analytics is down: see <a href="/stores">Stores</a>.
+            No campaign is active now, all are left out, or analytics is down: see{" "}
+            <a href="/stores">Stores</a>.
           </Empty>
         }
       />
