@@ -47,10 +47,13 @@ export function withExplored(
 
 /**
  * A rate of clicks from the Beta distribution that follows from a uniform prior and the events. Of n uniform numbers the a-th
- * smallest has the distribution Beta(a, n + 1 − a).
+ * smallest has the distribution Beta(a, n + 1 − a); they are drawn in ascending order, each as the least of those left, so that
+ * it takes as many steps as there are clicks.
  */
 function drawnRate({ stats: { impressions, clicks } }: Ranked, random: () => number): number {
-  const count = impressions + 1;
-  const numbers = Float64Array.from({ length: count }, random).sort();
-  return numbers[Math.min(clicks, impressions)]!;
+  let rate = 0;
+  for (let left = impressions + 1; left > impressions - Math.min(clicks, impressions); left--) {
+    rate += (1 - rate) * (1 - random() ** (1 / left));
+  }
+  return rate;
 }
