@@ -1,4 +1,8 @@
 import assert from "node:assert/strict";
+import { listen } from "../../commands/serve.ts";
+import { openServices } from "../../commands/services.ts";
+import { start } from "../../commands/start.ts";
+import { nightlyRun, SAMPLE, withFlow, writeRows } from "../fixtures/flow.ts";
 import { command, run, until, withFolder } from "../fixtures/commands.ts";
 import { RawConnection } from "../fixtures/serving.ts";
 
@@ -17,6 +21,30 @@ for (const verb of ["serve", "start"]) {
       );
     }));
 }
+
+Deno.test("a file of experiments that cannot be used stops serve, start and exports with a sentence, and no other task", () =>
+  withFlow(async (flow) => {
+    const path = writeRows(flow, "experiments.json", [{ experiments: [{ id: "x" }] }]);
+    const config = { ...flow.config, allow_test_embedder: true, experiments: path };
+    const said = {
+      code: "invalid",
+      message: /^the experiments of .*experiments\.json cannot be used: .*arms is missing/,
+    };
+    await assert.rejects(listen(config), said);
+    await assert.rejects(start(config), said);
+    const { value, close } = await openServices(config);
+    try {
+      await assert.rejects(value.recommender.explain({ user_id: "ann", k: 3 }), said);
+      assert.equal((await nightlyRun({ ...flow, config, services: value }, SAMPLE)).outcome, "success");
+    } finally {
+      await close();
+    }
+    const missing = { ...flow.config, experiments: `${path}.none` };
+    await assert.rejects(
+      listen(missing),
+      /there is no file of experiments .*none: correct PARLEY_EXPERIMENTS, or unset it/,
+    );
+  }));
 
 Deno.test("a first Ctrl-C lets serve wait for a request in progress, and a second ends it at once", () =>
   withFolder(async (folder) => {

@@ -83,6 +83,7 @@ pageTest(
       old,
       /Stated before: 83 users of each arm find a difference of 30 points from 20 % who click, with a power of 80 %/,
     );
+    assert.match(old, /same 200 200 62 0 31\.00 %/, "what users did after the end does not count");
     assert.match(old, /today 200 200 60 0 30\.00 % 24\.\d\d % – 36\.\d\d % – –/);
     const now = sectionOf(html, "experiment-now");
     assert.match(now, /running, from 2025-03-01, until 2025-04-01/);
