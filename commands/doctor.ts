@@ -2,6 +2,7 @@ import { styleText } from "../deps.ts";
 import type { Config } from "../lib/config.ts";
 import { iso } from "../lib/core/clock.ts";
 import { round } from "../lib/core/round.ts";
+import { counted } from "../lib/core/text.ts";
 import { groupShared } from "../lib/core/shared_server.ts";
 import { nextOccurrences } from "../lib/dag/schedule.ts";
 import { anomalyId } from "../lib/monitoring/anomaly.ts";
@@ -17,6 +18,7 @@ import {
   sourceReports,
 } from "./doctor_setup.ts";
 import {
+  countDirtyUsers,
   examine,
   examineData,
   latencyOf,
@@ -40,6 +42,8 @@ interface JudgedStore extends StoreReport {
 interface Diagnosis {
   readonly stores: readonly JudgedStore[];
   readonly counts: Readonly<Record<string, Record<string, number>>>;
+  /** Users that the next run derives; null if a store cannot be read. */
+  readonly dirty_users: number | null;
   readonly sources: readonly SourceReport[];
   /** When the nightly run is due next; null if it is switched off. */
   readonly schedule:
@@ -95,6 +99,7 @@ async function diagnose(
   const reader = new StoreReader();
   const stores: Partial<Stores> = Object.fromEntries(answering);
   const { counts, findings } = await examineData(config, stores, reader);
+  const dirty_users = await countDirtyUsers(stores, reader);
   const records = await reader.read("analytics", stores.analytics, (analytics) => analytics.sources());
   const scheduler = await reader.read("runs", stores.runs, (runs) => checkScheduler(config, runs));
   const lineage = config.lineage === null ? null : {
@@ -110,6 +115,7 @@ async function diagnose(
       acknowledged: report.error === null ? null : storeAcknowledgement(knownProblems, report.role),
     })),
     counts,
+    dirty_users,
     sources: sourceReports(config, records),
     schedule: scheduleOf(config),
     scheduler: scheduler?.report ?? null,
@@ -202,6 +208,14 @@ function print(diagnosis: Diagnosis, shared: readonly string[]): void {
     console.log("  sources    none: set PARLEY_MESSAGES, PARLEY_CAMPAIGNS, PARLEY_EVENTS");
   }
   console.log(`  schedule   ${scheduleText(diagnosis)}`);
+  const { dirty_users } = diagnosis;
+  if (dirty_users !== null && dirty_users > 0) {
+    console.log(
+      `  next run   derives ${
+        counted(dirty_users, "user")
+      }, written to since the last one; \`deno task pipeline\` runs it now`,
+    );
+  }
   if (lineage !== null) {
     console.log(`  lineage    ${lineage.url}: ${lineage.unsent ?? "?"} ended attempts wait to be sent`);
   }

@@ -1,9 +1,11 @@
 import type { Config } from "../lib/config.ts";
+import { paged } from "../lib/core/batches.ts";
 import { iso, systemClock } from "../lib/core/clock.ts";
 import { counted as countedText } from "../lib/core/text.ts";
 import { reasonOf } from "../lib/core/errors.ts";
 import { showUrl } from "../lib/core/show_url.ts";
 import {
+  type DirtyUser,
   type Health,
   type HealthOptions,
   type ModelIdentity,
@@ -57,6 +59,8 @@ export const ROLES = {
 } as const;
 export type Role = keyof typeof ROLES;
 
+/** Dirty users that are read at a time. */
+const DIRTY_USERS = 1_000;
 /** Above this many bytes it is said beforehand that reading a store takes a while. */
 const LARGE = 1e9;
 
@@ -194,6 +198,7 @@ export async function examineData(
       ...erasures ?? [],
       ...compared ?? [],
       ...underWay === null ? [] : [notCompared(underWay)],
+      ...published === null && underWay === null && counts.analytics ? unpublished(counts) : [],
       ...indexes ?? [],
       ...files ?? [],
       ...unreadable,
@@ -273,6 +278,40 @@ function notCompared({ run_id }: RunRecord): Finding {
     `run ${run_id} is in progress, so the stores were not compared; if no process is executing it, ` +
     "`deno task pipeline work` continues it";
   return { code: "run_in_progress", severity: "warning", figure: 1, expected: 0, text };
+}
+
+/** Until the first publish there is no answer: critical, if there is something that could be in one. */
+function unpublished({ documents, analytics }: Record<string, Record<string, number>>): Finding[] {
+  const stored = [
+    [documents?.messages ?? 0, "message"],
+    [analytics?.campaigns ?? 0, "campaign"],
+    [analytics?.events ?? 0, "event"],
+  ] as const;
+  const figure = stored.reduce((sum, [count]) => sum + count, 0);
+  if (figure === 0) return [];
+  const rows = stored.flatMap(([count, noun]) => count === 0 ? [] : [countedText(count, noun)]).join(", ");
+  const text = `nothing is published, so there are no answers, although stores have ${rows}: ` +
+    "run `deno task pipeline`, which derives and publishes what is stored";
+  return [{ code: "unpublished", severity: "critical", figure, expected: 0, text }];
+}
+
+/** Users whose rows were written since a run derived them; a process of the API may have derived them meanwhile. */
+export async function countDirtyUsers(
+  { documents, analytics }: Partial<Stores>,
+  reader: StoreReader,
+): Promise<number | null> {
+  const ids = new Set<string>();
+  for (const [role, store] of Object.entries({ documents, analytics })) {
+    const counted = await reader.read(role as Role, store, async (dirty) => {
+      const page = (after: string | null, limit: number) => dirty.listDirtyUsers({ after, limit });
+      for await (const { user_id } of paged<DirtyUser>(DIRTY_USERS, (user) => user.user_id, page)) {
+        ids.add(user_id);
+      }
+      return ids.size;
+    });
+    if (counted === null) return null;
+  }
+  return ids.size;
 }
 
 function noEmbedder(text: string): Finding {

@@ -10,10 +10,12 @@ import { checkParams, createRun, notYetDue, queueOnce } from "../lib/dag/runs.ts
 import { startTime } from "../lib/schema/time.ts";
 import type { RunSnapshot, RunStore } from "../lib/stores/runs/port.ts";
 import type { Services } from "../tasks/services.ts";
+import { hasRows } from "../tasks/steps/pending_work.ts";
 import { executeQueued, GRACE_MS, withExecutor } from "./engine.ts";
 import { announceStop, EXIT, exitCodeOf } from "./exit.ts";
 import { dagOf, snapshotOf, withRuns } from "./inspect.ts";
 import { modelName } from "./models.ts";
+import { openServices } from "./services.ts";
 import { ProgressView } from "./progress.ts";
 import { isSample, mixesInSample, sourcesOfRun } from "./sample.ts";
 import { summarize, summaryTable } from "./run_summary.ts";
@@ -43,7 +45,7 @@ export async function runDag(config: Config, options: RunOrder): Promise<number>
     ...filesOf(options),
     ...Object.fromEntries(options.param.map(parseParam)),
   };
-  if (dag.id === "nightly" && !KINDS.some((kind) => kind in input)) needSources(config, options);
+  if (dag.id === "nightly" && !KINDS.some((kind) => kind in input)) await needRows(config, options);
   const params = checkParams(dag, input);
   const logical_date = options.date === undefined ? {} : { logical_date: parsePast(options.date) };
   if (options.dryRun) return dryRun(dag, params, options);
@@ -205,9 +207,12 @@ function filesOf(sources: Sources): JsonObject {
   );
 }
 
-/** Throws `invalid` if there is no source, unless `--all` asks to derive the stored rows again. */
-function needSources(config: Pick<Config, "sources">, { all }: { all: boolean }): void {
+/** Throws `invalid` if a run would have nothing to read: no source is set, and no row is stored, such as one that was written over HTTP. */
+async function needRows(config: Config, { all }: { all: boolean }): Promise<void> {
   if (all || KINDS.some((kind) => config.sources[kind].length > 0)) return;
+  const { value: stores, close } = await openServices(config);
+  const isStored = await hasRows(stores).finally(close);
+  if (isStored) return;
   throw new ParleyError(
     "invalid",
     "there is no source: pass --messages, --campaigns or --events, or set PARLEY_MESSAGES, PARLEY_CAMPAIGNS, " +

@@ -57,8 +57,8 @@ export async function sourcesToLoad(config: Config): Promise<Sources | null> {
   });
   if (isFresh) return await writeSample({ data: config.data, now: systemClock.now() });
   console.log(
-    "Nothing is published yet, and the sample is not mixed with your data: `deno task pipeline runs` shows " +
-      "the outcome of your runs.",
+    "Nothing is published yet, and the sample is not mixed with your data: `deno task pipeline` publishes what is stored, and " +
+      "`deno task pipeline runs` shows the outcome of your runs.",
   );
   return null;
 }

@@ -3,9 +3,11 @@ import { writeSample } from "../commands/sample.ts";
 import { sourcesToLoad } from "../commands/start.ts";
 import { openServices } from "../commands/services.ts";
 import { loadConfig } from "../lib/config.ts";
+import type { Services } from "../tasks/services.ts";
 import { command, run, runHere, until, withFolder } from "./fixtures/commands.ts";
+import { doctorReport } from "./fixtures/doctor.ts";
 import { quietly } from "./fixtures/quietly.ts";
-import { message } from "./fixtures/rows.ts";
+import { campaign, message } from "./fixtures/rows.ts";
 
 const ROWS = ["one", "two", "three"].map((text, n) =>
   JSON.stringify({ user_id: `u${n}`, message: text, timestamp: "2026-05-01T00:00:00Z" })
@@ -557,4 +559,55 @@ Deno.test("a pipeline that is killed continues where it stopped", () =>
     assert.equal(code, 0, stderr);
     assert.match(stderr, /run nightly-\S+ was interrupted: it continues first/);
     assert.equal(JSON.parse(stdout).state, "success");
+  }));
+
+Deno.test("pipeline needs no source for rows that were written over HTTP; doctor says that they wait", () =>
+  withFolder(async (folder) => {
+    const config = loadConfig({ PARLEY_DATA: `${folder}/.parley`, PARLEY_EMBEDDINGS: "test:64" });
+    const store = async (write: (services: Services) => Promise<unknown>) => {
+      const { value, close } = await openServices(config);
+      await write(value).finally(close);
+    };
+    const published = async () => {
+      const { value, close } = await openServices(config);
+      return await value.analytics.published().finally(close);
+    };
+    const codes = async () => {
+      const { code, findings, dirty_users } = await doctorReport(config);
+      return [code, findings.map((finding: { code: string }) => finding.code), dirty_users];
+    };
+    const refused = await runHere(folder, ["pipeline"]);
+    assert.equal(refused.code, 2);
+    assert.match(refused.stderr, /there is no source/);
+    assert.deepEqual(await codes(), [0, [], 0]);
+
+    await store(({ analytics }) =>
+      analytics.upsertCampaigns({ campaigns: [campaign({ campaign_id: "boots" })] })
+    );
+    assert.deepEqual(await codes(), [1, ["unpublished"], 0]);
+    assert.equal((await runHere(folder, ["pipeline"])).code, 0);
+    assert.equal((await published())?.version, 1);
+    assert.deepEqual(await codes(), [0, [], 0]);
+
+    await store(({ documents }) => documents.upsert({ messages: [message({ user_id: "ann" })] }));
+    assert.deepEqual(await codes(), [0, [], 1]);
+    const told = await runHere(folder, ["doctor"]);
+    assert.match(
+      told.stdout,
+      /derives 1 user, written to since the last one; `deno task pipeline` runs it now/,
+    );
+    assert.equal((await runHere(folder, ["pipeline", "run", "nightly"])).code, 0);
+    assert.equal((await published())?.version, 2);
+    assert.deepEqual(await codes(), [0, [], 0]);
+
+    await store(({ analytics }) =>
+      analytics.upsertCampaigns({ campaigns: [campaign({ campaign_id: "tent" })] })
+    );
+    assert.equal((await runHere(folder, ["pipeline"])).code, 0);
+    assert.equal((await published())?.version, 3, "its indexes have the new campaign");
+
+    const idle = await runHere(folder, ["pipeline"]);
+    assert.equal(idle.code, 0, idle.stderr);
+    assert.match(idle.stdout, /there is no source/);
+    assert.equal((await published())?.version, 3);
   }));

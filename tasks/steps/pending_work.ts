@@ -2,6 +2,7 @@ import type { ParleyError } from "../../lib/core/errors.ts";
 import { type Abortable, parseModelKey } from "../../lib/core/types.ts";
 import { readStoredSource } from "../../lib/intents/classifier_store.ts";
 import { earlierSnapshots } from "../../lib/data_checks/publish_gate.ts";
+import { campaignsSincePublished } from "../../lib/recommend/catalogue_epoch.ts";
 import { countStores, lostRows } from "../../lib/data_checks/store_snapshot.ts";
 import type { VectorStore } from "../../lib/stores/vectors/port.ts";
 import type { Services } from "../services.ts";
@@ -20,10 +21,15 @@ export async function hasPendingWork(
   const { services, signal } = context;
   await refuseOtherModel(context);
   if (await isUnpublished(context)) {
-    context.log("nothing is published although sources were read: this run publishes what is stored");
+    context.log("nothing is published although rows are stored: this run publishes them");
     return true;
   }
   if (await hasTouched(context)) return true;
+  const changed = await campaignsSincePublished(services.analytics, { signal });
+  if (changed.length > 0) {
+    context.log("campaigns were written since the last publish: this run builds indexes with them");
+    return true;
+  }
   const changes = await findSettingsChanges(services, { signal });
   for (const { reason } of changes) context.log(reason);
   if (changes.length > 0) return true;
@@ -60,9 +66,22 @@ async function refuseOtherModel(context: StepContext): Promise<void> {
   await openStore(context, (await services.embedder()).model);
 }
 
-/** Whether what is published is not known any more: sources are recorded with the publish that they led to. */
-async function isUnpublished({ services: { analytics }, signal }: StepContext): Promise<boolean> {
-  return await analytics.published({ signal }) === null && (await analytics.sources({ signal })).length > 0;
+/** Whether there is what could be published, and nothing is: rows that were written over HTTP, or sources, which are recorded with the publish that they led to. */
+async function isUnpublished({ services, signal }: StepContext): Promise<boolean> {
+  const { analytics } = services;
+  if (await analytics.published({ signal }) !== null) return false;
+  return (await analytics.sources({ signal })).length > 0 || await hasRows(services, { signal });
+}
+
+/** Whether any message, event or campaign is stored. */
+export async function hasRows(
+  { documents, analytics }: Pick<Services, "documents" | "analytics">,
+  options: Abortable = {},
+): Promise<boolean> {
+  const { messages } = await documents.counts(options);
+  if (messages > 0) return true;
+  const { campaigns, events } = await analytics.counts(options);
+  return campaigns + events > 0;
 }
 
 /** Whether an earlier run left users from whom nothing has been derived yet. */
