@@ -11,7 +11,7 @@ import { ReplicaProcess } from "../fixtures/replica.ts";
 const TIMES = 100;
 const PERIOD_MS = 2;
 /** Messages a second that are written while others are measured, and for how long. */
-const RATES = [5, 10, 20, 40];
+const RATES = [10, 20, 40, 60, 80, 120];
 const RATE_MS = 12_000;
 const PROBE_MS = 500;
 
