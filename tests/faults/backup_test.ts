@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { backup } from "../commands/backup.ts";
-import { engine, executeQueued } from "../commands/engine.ts";
-import { type Config, loadConfig } from "../lib/config.ts";
-import type { RunRecord } from "../lib/stores/runs/port.ts";
-import { until } from "./fixtures/until.ts";
-import { published, removeTemplate, serving, SETTINGS, withCopy } from "./fixtures/damage.ts";
+import { backup } from "../../commands/backup.ts";
+import { engine, executeQueued } from "../../commands/engine.ts";
+import { type Config, loadConfig } from "../../lib/config.ts";
+import type { RunRecord } from "../../lib/stores/runs/port.ts";
+import { until } from "../fixtures/until.ts";
+import { published, removeTemplate, serving, SETTINGS, withCopy } from "../fixtures/damage.ts";
 import {
   copyFolder,
   digests,
@@ -17,9 +17,9 @@ import {
   withFlow,
   withStores,
   writeRows,
-} from "./fixtures/flow.ts";
-import { pipeline } from "./fixtures/kills.ts";
-import { quietly } from "./fixtures/quietly.ts";
+} from "../fixtures/flow.ts";
+import { pipeline } from "../fixtures/kills.ts";
+import { quietly } from "../fixtures/quietly.ts";
 
 Deno.test.afterAll(removeTemplate);
 
@@ -257,7 +257,7 @@ Deno.test("the task backup may write a copy outside of .parley", () =>
     Deno.mkdirSync(`${folder}/work`);
     copyFolder(await published(), `${folder}/work/.parley`);
     const { code, stdout, stderr } = await new Deno.Command("deno", {
-      args: ["run", "--quiet", ...permissions, `${ROOT}main.ts`, "backup", "--to", "../copy"],
+      args: ["run", "--quiet", ...permissions, `${ROOT}main.ts`, "backup", "--to", "../../copy"],
       cwd: `${folder}/work`,
     }).output();
     assert.equal(code, 0, new TextDecoder().decode(stderr));

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { DatabaseSync } from "../../../deps.ts";
-import { ManualClock, systemClock } from "../../../lib/core/clock.ts";
-import { loadDags } from "../../../lib/dag/define.ts";
-import { createRun } from "../../../lib/dag/runs.ts";
-import { Scheduler } from "../../../lib/dag/scheduler.ts";
-import { newTask } from "../../../lib/dag/state.ts";
-import type { SqliteRuns } from "../../../lib/stores/runs/sqlite/sqlite_runs.ts";
-import { drainQueue, effectsOf, engineOf, LONG, WIDE } from "../../fixtures/dag_worker.ts";
+import { DatabaseSync } from "../../deps.ts";
+import { ManualClock, systemClock } from "../../lib/core/clock.ts";
+import { loadDags } from "../../lib/dag/define.ts";
+import { createRun } from "../../lib/dag/runs.ts";
+import { Scheduler } from "../../lib/dag/scheduler.ts";
+import { newTask } from "../../lib/dag/state.ts";
+import type { SqliteRuns } from "../../lib/stores/runs/sqlite/sqlite_runs.ts";
+import { drainQueue, effectsOf, engineOf, LONG, WIDE } from "../fixtures/dag_worker.ts";
 import {
   dagOf,
   driveRun,
@@ -18,13 +18,13 @@ import {
   until,
   withRuns,
   withRunsFile,
-} from "../../fixtures/dag.ts";
-import { endOf, startOf } from "../../fixtures/runs.ts";
+} from "../fixtures/dag.ts";
+import { endOf, startOf } from "../fixtures/runs.ts";
 
 /** `deno task test:long` sets PARLEY_TEST_KILLS for more. */
 const KILLS = Number(Deno.env.get("PARLEY_TEST_KILLS") ?? 6);
 
-const WORKER = new URL("../../fixtures/dag_worker.ts", import.meta.url).pathname;
+const WORKER = new URL("../fixtures/dag_worker.ts", import.meta.url).pathname;
 
 /** Starts a process of the fixture on a runs file. */
 function spawn(...args: string[]): Deno.ChildProcess {

@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
-import { backup } from "../commands/backup.ts";
-import { restore } from "../commands/restore.ts";
-import { loadConfig } from "../lib/config.ts";
-import { systemClock } from "../lib/core/clock.ts";
-import { ErasedUsers } from "../lib/privacy/erased_users.ts";
-import { eraseUsers } from "../lib/privacy/erase_users.ts";
-import { setPreferences } from "../lib/privacy/preferences.ts";
-import { readUser } from "../lib/privacy/read_user.ts";
-import { MemoryCache } from "../lib/stores/cache/memory/memory_cache.ts";
-import { copyFolder, digests, type Flow, flowTemplate, runDag, withStores } from "./fixtures/flow.ts";
-import { countTraces, MARKED, plantMarkedUser, tracesToSearch } from "./fixtures/marked_user.ts";
-import { quietly } from "./fixtures/quietly.ts";
+import { backup } from "../../commands/backup.ts";
+import { restore } from "../../commands/restore.ts";
+import { loadConfig } from "../../lib/config.ts";
+import { systemClock } from "../../lib/core/clock.ts";
+import { ErasedUsers } from "../../lib/privacy/erased_users.ts";
+import { eraseUsers } from "../../lib/privacy/erase_users.ts";
+import { setPreferences } from "../../lib/privacy/preferences.ts";
+import { readUser } from "../../lib/privacy/read_user.ts";
+import { MemoryCache } from "../../lib/stores/cache/memory/memory_cache.ts";
+import { copyFolder, digests, type Flow, flowTemplate, runDag, withStores } from "../fixtures/flow.ts";
+import { countTraces, MARKED, plantMarkedUser, tracesToSearch } from "../fixtures/marked_user.ts";
+import { quietly } from "../fixtures/quietly.ts";
 
 /** A user who does not want personalisation since the backup was made. */
 const UNPROFILED = "jonas-ekdahl";
