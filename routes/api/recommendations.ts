@@ -140,16 +140,18 @@ const K = { min: 1, max: 100, description: "At most so many items." } as const;
 const K_RULE = `k must be a whole number from ${K.min} to ${K.max}`;
 const MAX_EXCLUDED = 1_000;
 const MAX_CURSOR_CHARACTERS = 8_192;
+/** What an answer's id is made of: other characters would make of the longest one more than a URL may have. */
+const ANSWER_ID = /^[A-Za-z0-9_.-]+$/;
 /** Bounds of a posted conversation. */
 const MAX_MESSAGES = 200;
 const MAX_EVENTS = 1_000;
 const MAX_MESSAGE_CHARACTERS = 8_000;
 const MAX_BODY_BYTES = 2_097_152;
 
-const cursorText = z.string("cursor must be a string, given once").max(
-  MAX_CURSOR_CHARACTERS,
-  "cursor is too long",
-)
+const ID_RULE = "this is not the recommendation_id of an answer of this service";
+const cursorText = z.string("cursor must be a string, given once")
+  .max(MAX_CURSOR_CHARACTERS, "cursor is too long")
+  .regex(ANSWER_ID, ID_RULE)
   .meta({
     description:
       "The `recommendation_id` of the page before: what that and the pages before it showed is left out.",
@@ -315,7 +317,7 @@ export const nextRecommendations = apiEndpoint({
     "diversity, without anything that was shown before, even if data have changed since. A posted conversation counts if it is " +
     "sent again, and so do campaigns to be left out. An answer has 500 items at most on all its pages; after them `items` is empty.",
   params: z.object({
-    id: z.string().max(MAX_CURSOR_CHARACTERS, "the id is too long").meta({
+    id: z.string().max(MAX_CURSOR_CHARACTERS, "the id is too long").regex(ANSWER_ID, ID_RULE).meta({
       description: "The `recommendation_id` of an answer.",
     }),
   }),
