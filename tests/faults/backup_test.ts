@@ -257,7 +257,7 @@ Deno.test("the task backup may write a copy outside of .parley", () =>
     Deno.mkdirSync(`${folder}/work`);
     copyFolder(await published(), `${folder}/work/.parley`);
     const { code, stdout, stderr } = await new Deno.Command("deno", {
-      args: ["run", "--quiet", ...permissions, `${ROOT}main.ts`, "backup", "--to", "../../copy"],
+      args: ["run", "--quiet", ...permissions, `${ROOT}main.ts`, "backup", "--to", "../copy"],
       cwd: `${folder}/work`,
     }).output();
     assert.equal(code, 0, new TextDecoder().decode(stderr));
