@@ -512,7 +512,9 @@ export interface components {
             role?: ("user" | "assistant") | null;
             intent?: (components["schemas"]["Id"] | number) | null;
             campaign_id?: (components["schemas"]["Id"] | number) | null;
-            metadata?: Record<string, never> | null;
+            metadata?: {
+                [key: string]: unknown;
+            } | null;
         };
         Event: {
             event_id?: (components["schemas"]["Id"] | number) | null;
@@ -524,7 +526,9 @@ export interface components {
             conversation_id?: (components["schemas"]["Id"] | number) | null;
             recommendation_id?: string | null;
             position?: number | null;
-            metadata?: Record<string, never> | null;
+            metadata?: {
+                [key: string]: unknown;
+            } | null;
         };
         CampaignInput: {
             campaign_id: components["schemas"]["Id"] | number;
@@ -538,7 +542,9 @@ export interface components {
             ends_at?: (string | number) | null;
             status?: ("active" | "paused" | "ended") | null;
             repurchase_days?: number | null;
-            metadata?: Record<string, never> | null;
+            metadata?: {
+                [key: string]: unknown;
+            } | null;
         };
         CampaignPatch: {
             title?: string;
@@ -551,7 +557,9 @@ export interface components {
             ends_at?: (string | number) | null;
             status?: ("active" | "paused" | "ended") | null;
             repurchase_days?: number | null;
-            metadata?: Record<string, never> | null;
+            metadata?: {
+                [key: string]: unknown;
+            } | null;
         };
         Preferences: {
             /** @description Whether answers are made from what the user said and did, and count it for others. */
@@ -1427,7 +1435,9 @@ export interface operations {
                         role?: ("user" | "assistant") | null;
                         intent?: (components["schemas"]["Id"] | number) | null;
                         campaign_id?: (components["schemas"]["Id"] | number) | null;
-                        metadata?: Record<string, never> | null;
+                        metadata?: {
+                            [key: string]: unknown;
+                        } | null;
                     }[];
                     /** @description What the user did. Nothing of it is stored. */
                     events?: {
@@ -1440,7 +1450,9 @@ export interface operations {
                         conversation_id?: (components["schemas"]["Id"] | number) | null;
                         recommendation_id?: string | null;
                         position?: number | null;
-                        metadata?: Record<string, never> | null;
+                        metadata?: {
+                            [key: string]: unknown;
+                        } | null;
                     }[];
                     /** @description Campaigns that are not wanted, such as those in a basket. */
                     exclude?: (components["schemas"]["Id"] | number)[];
@@ -1514,7 +1526,9 @@ export interface operations {
                         role?: ("user" | "assistant") | null;
                         intent?: (components["schemas"]["Id"] | number) | null;
                         campaign_id?: (components["schemas"]["Id"] | number) | null;
-                        metadata?: Record<string, never> | null;
+                        metadata?: {
+                            [key: string]: unknown;
+                        } | null;
                     }[];
                     /** @description What the user did. Nothing of it is stored. */
                     events?: {
@@ -1527,7 +1541,9 @@ export interface operations {
                         conversation_id?: (components["schemas"]["Id"] | number) | null;
                         recommendation_id?: string | null;
                         position?: number | null;
-                        metadata?: Record<string, never> | null;
+                        metadata?: {
+                            [key: string]: unknown;
+                        } | null;
                     }[];
                     /** @description Campaigns that are not wanted, such as those in a basket. */
                     exclude?: (components["schemas"]["Id"] | number)[];

@@ -187,7 +187,7 @@ function withLiterals(value: unknown): unknown {
 /** Where a list ends that has a decimal number: all its numbers must be of that type. 0 for another one. */
 function endOfDecimals(text: string, start: number): number {
   const end = text.indexOf("]", start);
-  return /\d\.\d/.test(text.slice(start, end)) ? end : 0;
+  return /\d\.\d|\d[eE][-+]?\d/.test(text.slice(start, end)) ? end : 0;
 }
 
 const TOKEN = /"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|&&|\|\||[\p{L}\p{N}_$]+|\s+|[^]/gsu;
@@ -229,7 +229,8 @@ function translate(text: string): { source: string; positions: number[] } {
       if (/^[)\]}]$/.test(sign)) depth--;
       if (sign === token) {
         emit(sign, index, token.length);
-        const isWhole = /^\d+$/.test(token) && previous !== "." && text[index + token.length] !== ".";
+        const isWhole = /^\d+$/.test(token) && previous !== "." && text[index + token.length] !== "." &&
+          !/\d[eE][-+]$/.test(text.slice(0, index));
         if (isWhole && index < decimalsUntil) emit(".0", index + token.length - 1, 1);
       } else {
         emit(" ", index, 1);

@@ -13,14 +13,18 @@ type Fields = { readonly [key: string]: unknown };
  * The other fields of a row: an object of at most 64 KiB as JSON and 32 levels. Keys are in code-unit order and text is
  * storable, so that equal values have equal JSON.
  */
-export const metadata = z.unknown().meta({ type: ["object", "null"] }).transform((value, context) => {
-  if (value === null) return null;
-  if (!isObject(value)) return refuse(context, "must be an object");
-  const clean = normalize(value as Json, 0);
-  if (clean === undefined) return refuse(context, `is nested deeper than ${MAX_DEPTH} levels`);
-  if (Buffer.byteLength(JSON.stringify(clean)) > MAX_BYTES) return refuse(context, "is above 64 KB as JSON");
-  return clean as JsonObject;
-}).optional();
+export const metadata = z.unknown().meta({ type: ["object", "null"], additionalProperties: true }).transform(
+  (value, context) => {
+    if (value === null) return null;
+    if (!isObject(value)) return refuse(context, "must be an object");
+    const clean = normalize(value as Json, 0);
+    if (clean === undefined) return refuse(context, `is nested deeper than ${MAX_DEPTH} levels`);
+    if (Buffer.byteLength(JSON.stringify(clean)) > MAX_BYTES) {
+      return refuse(context, "is above 64 KB as JSON");
+    }
+    return clean as JsonObject;
+  },
+).optional();
 
 export function isObject(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value);

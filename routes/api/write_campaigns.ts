@@ -10,7 +10,7 @@ import { STORED_CAMPAIGN } from "./campaign_schemas.ts";
 const MAX_BYTES = 1_048_576;
 const ROUTE = "/campaigns/:campaign_id";
 const PATCH = z.lazy(() =>
-  campaignFields.omit({ campaign_id: true }).partial().meta({
+  campaignFields.omit({ campaign_id: true }).partial().strict().meta({
     id: "CampaignPatch",
     examples: [{ status: "paused" }],
   })

@@ -46,6 +46,29 @@ appTest(
 );
 
 appTest(
+  "createParleyClient() writes campaigns with metadata, and changes them",
+  ({ app }) =>
+    listening(app, async (url) => {
+      const parley = createParleyClient({ url });
+      const written = await parley.POST("/campaigns", {
+        body: [{
+          campaign_id: "tent",
+          title: "Tent",
+          tags: ["camping"],
+          metadata: { price: 80, sizes: ["S"] },
+        }],
+      });
+      assert.equal(written.data?.rows[0]?.status, "inserted", JSON.stringify(written.error));
+      const changed = await parley.PATCH("/campaigns/{campaign_id}", {
+        params: { path: { campaign_id: "tent" } },
+        body: { metadata: { price: 75 } },
+      });
+      assert.deepEqual(changed.data?.metadata, { price: 75, sizes: ["S"] });
+      assert.deepEqual(changed.data?.tags, ["camping"]);
+    }),
+);
+
+appTest(
   "createParleyClient() sends a request again, with its body, when a busy service says so",
   async ({ app }) => {
     for (const [status, when] of [[429, "0"], [503, new Date().toUTCString()]] as const) {
