@@ -219,7 +219,7 @@ async function deriveOnce(
   const { result: edges } = await erased.write(user_ids.map((user_id) => ({ user_id })), {
     write: (kept) => {
       const ids = new Set(kept.map(({ user_id }) => user_id));
-      return setEdgesAndWords(options, ids, {
+      return setEdgesAndWords(options, [...ids], {
         wanting: wanting.filter((user_id) => ids.has(user_id)),
         profiles: profiles.filter(({ user_id }) => ids.has(user_id)),
         engaged: engaged.filter(({ user_id }) => ids.has(user_id)),
@@ -237,13 +237,12 @@ async function deriveOnce(
 /** Makes these users' edges and words exactly the given ones; returns the number of edges. */
 async function setEdgesAndWords(
   { stores: { documents, analytics, graph }, names, gap_ms, signal }: DeriveOptions,
-  ids: ReadonlySet<string>,
+  user_ids: readonly string[],
   { wanting, profiles, engaged }: Pick<UserTexts, "profiles" | "engaged"> & {
     /** The users among them who want personalisation. */
     readonly wanting: readonly string[];
   },
 ): Promise<number> {
-  const user_ids = [...ids];
   const expressed = await documents.intentCounts({ user_ids: wanting, signal });
   let edges = await graph.setExpressed({ user_ids, edges: expressed, signal });
   const engagement = await analytics.engagement({ user_ids: wanting, signal });

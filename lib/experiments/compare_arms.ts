@@ -10,7 +10,7 @@ export interface ComparisonPlan {
   readonly minimum_effect: number;
   /** The probability to find a difference of this size. */
   readonly power: number;
-  /** The probability to find one if there is none. */
+  /** The probability of finding a difference between equal arms. */
   readonly alpha: number;
 }
 

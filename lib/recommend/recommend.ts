@@ -401,8 +401,8 @@ async function explore(
   if (exploration === null) return page;
   const random = seededRandom(exploration.seed + (shown?.size ?? 0));
   const slots = exploredSlots(Math.min(k, page.length), exploration.share, random);
-  const never = new Set([...options.suppressed.map(({ campaign_id }) => campaign_id), ...exclude]);
   if (slots === 0) return page;
+  const never = new Set([...options.suppressed.map(({ campaign_id }) => campaign_id), ...exclude]);
   const uncertain = [...options.newCampaigns.keys(), ...options.uncertain]
     .filter((id) => !never.has(id) && !shown?.has(id));
   const campaign_ids = drawUncertain(uncertain, random);
