@@ -1,7 +1,7 @@
 import { Command, CommanderError } from "./deps.ts";
 import { tightenModes } from "./commands/data_folder.ts";
 import { EXIT, printError } from "./commands/exit.ts";
-import { addEvaluate, addExport, addPipeline, positive, type Verb } from "./commands/pipeline.ts";
+import { addDag, addEvaluate, addExport, addPipeline, positive, type Verb } from "./commands/pipeline.ts";
 import { addUser } from "./commands/user.ts";
 import { VERSION } from "./commands/version.ts";
 import { ParleyError } from "./lib/core/errors.ts";
@@ -40,6 +40,7 @@ export function program(
   addEvaluate(parley, verb);
   addExport(parley, verb);
   addUser(parley, verb);
+  addDag(parley, verb);
   parley.command("audit")
     .description("print who wrote or administered what over HTTP, the newest last")
     .option("--limit <n>", "how many entries", positive, 50)
@@ -121,7 +122,7 @@ Settings come from the environment and from .env; see .env.example.`;
 /** Dags are read only for help. With a wrong configuration, help is shown without their params. */
 async function paramsHelp(environment: typeof readEnvironment): Promise<string> {
   try {
-    return (await import("./commands/inspect.ts")).allParams(loadConfig(environment()));
+    return await (await import("./commands/inspect.ts")).allParams(loadConfig(environment()));
   } catch (error) {
     if (error instanceof ParleyError) return `The params of the dags are not shown: ${error.message}`;
     throw error;

@@ -73,11 +73,11 @@ async function withAnomalies<T>(
 ): Promise<T> {
   const { value: stores, close } = await openServing(config, { inMemory: true });
   try {
-    const dags = [...allDags(config).values()];
+    const { dags, faults: dag_faults } = await allDags(config);
     // The first question to a server also loads a client and connects, which may take longer than an answer may.
     await Promise.allSettled(STORE_NAMES.map((name) => stores[name].health()));
     const anomalies = await detectAnomalies({
-      ...watched({ stores, dags, clock: systemClock }),
+      ...watched({ stores, dags: [...dags.values()], dag_faults, clock: systemClock }),
       // Read whole, however long that takes.
       indexes: (now) => indexAnomalies(stores, now),
       ...await comparedStores(stores),

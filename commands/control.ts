@@ -18,14 +18,14 @@ export function cancelRun(config: Config, run_id: string, options: { json: boole
 }
 
 /** Pauses or resumes a dag's schedule. Runs in progress continue. */
-export function setPaused(
+export async function setPaused(
   config: Config,
   id: string,
   paused: boolean,
   options: { json: boolean },
 ): Promise<number> {
-  const { id: dag_id } = dagOf(config, id);
-  return withRuns(config, async (runs) => {
+  const { id: dag_id } = await dagOf(config, id);
+  return await withRuns(config, async (runs) => {
     await runs.setPaused({ dag_id, paused });
     const line = `${dag_id} is ${paused ? "paused: its schedule creates no runs" : "on schedule again"}`;
     console.log(options.json ? JSON.stringify({ dag_id, paused }) : line);

@@ -95,7 +95,9 @@ export async function checkScheduler(
 ): Promise<{ report: SchedulerReport; findings: IdentifiedFinding[] }> {
   const now = systemClock.now();
   const leader = await runs.leader();
-  const findings = (await schedulerAnomalies(runs, [...allDags(config).values()], now)).map(findingOf);
+  const findings = (await schedulerAnomalies(runs, [...(await allDags(config)).dags.values()], now)).map(
+    findingOf,
+  );
   if (leader === null) return { report: { status: "none", last_tick: null }, findings };
   const status = Date.parse(leader.live_until) > now ? "up" : "down";
   return { report: { status, last_tick: leader.last_tick }, findings };

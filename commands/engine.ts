@@ -9,6 +9,7 @@ import { type OpenOptions, openRuns } from "../lib/stores/open.ts";
 import { isSkipped, type RunRecord, type RunSnapshot, type RunStore } from "../lib/stores/runs/port.ts";
 import { startTracing, withSpan } from "../lib/telemetry/tracing.ts";
 import { defineDags } from "../tasks/mod.ts";
+import { addOwnDags, type LoadedDags } from "../tasks/own_dags.ts";
 import type { Services } from "../tasks/services.ts";
 import { shutdownSignal } from "./exit.ts";
 import { sendLineage } from "./lineage.ts";
@@ -25,8 +26,8 @@ const POOLS = Object.freeze({ default: 16 });
 /** How long a task may continue after a shutdown request. */
 export const GRACE_MS = 10_000;
 
-/** Every dag by id, as this configuration sets it. */
-export function allDags(config: Config) {
+/** Parley's own dags by id, as this configuration sets them. */
+export function builtInDags(config: Config) {
   const dags = defineDags({
     ...config,
     models: configuredModels(config),
@@ -36,18 +37,37 @@ export function allDags(config: Config) {
   return loadDags({ dags, pools: POOLS });
 }
 
+/** Those and the user's own in the folder of `PARLEY_DAGS`, with what cannot be used of it. */
+export async function allDags(config: Config): Promise<LoadedDags> {
+  const dags = builtInDags(config);
+  if (config.dags === null) return { dags, faults: [] };
+  return await addOwnDags({
+    folder: config.dags,
+    builtIn: [...dags.values()],
+    pools: POOLS,
+    secrets: config.dag_secrets,
+    isScheduled: config.schedule !== null,
+  });
+}
+
 /** Names this process among all that share a run store. */
 export function processName(): string {
   return `${Deno.pid}-${crypto.randomUUID().slice(0, 8)}`;
 }
 
 export function engine(
-  options: { config: Config; runs: RunStore; services: Services; observer?: RunObserver },
+  options: {
+    config: Config;
+    runs: RunStore;
+    services: Services;
+    dags?: ExecutorOptions<Services>["dags"];
+    observer?: RunObserver;
+  },
 ): ExecutorOptions<Services> {
   const { config, ...rest } = options;
   return {
+    dags: builtInDags(config),
     ...rest,
-    dags: allDags(config),
     clock: systemClock,
     random: Math.random,
     owner: processName(),
@@ -90,10 +110,12 @@ export async function withExecutor<T>(
   await runs.health();
   adopt(await sendLineage(config, runs));
   const services = adopt(await openServices(config)).value;
-  const erase = allDags(config).get("erase")!;
+  const { dags, faults } = await allDags(config);
+  for (const { path, reason } of faults) console.error(`parley: the dags of ${path} cannot run: ${reason}`);
+  const erase = dags.get("erase")!;
   await reapplyTombstones(config, { stores: services, runs, erase });
   const shutdown = opened.adopt(shutdownSignal(), ({ dispose }) => dispose());
-  return await body({ options: engine({ config, runs, services }), shutdown: shutdown.signal });
+  return await body({ options: engine({ config, runs, services, dags }), shutdown: shutdown.signal });
 }
 
 /**

@@ -27,7 +27,7 @@ export async function exportAnswers(config: Config, options: ExportOptions): Pro
   const { format, k, activeSince: active_since, json } = options;
   const out = options.out === undefined ? null : absolute(options.out, Deno.cwd());
   if (out !== null) await refuseUnusable(out);
-  const dag = dagOf(config, "export");
+  const dag = await dagOf(config, "export");
   const params = checkParams(dag, { format, k, active_since });
   const onSuccess = async ({ tasks }: { tasks: readonly { output: unknown }[] }) => {
     const { file } = tasks[0]!.output as ExportOutput;

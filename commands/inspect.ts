@@ -36,15 +36,20 @@ export async function runInProgress(runs: Pick<RunRecordStore, "runs">): Promise
 }
 
 /** A dag by id; `invalid` lists the dags. `commands` are other words that the user may have meant. */
-export function dagOf(config: Config, id: string, commands: readonly string[] = []): Dag<Services> {
-  const dags = allDags(config);
+export async function dagOf(
+  config: Config,
+  id: string,
+  commands: readonly string[] = [],
+): Promise<Dag<Services>> {
+  const { dags, faults } = await allDags(config);
   const dag = dags.get(id);
   if (dag !== undefined) return dag;
   const noun = commands.length === 0 ? "dag" : "dag or command";
   const suggestion = didYouMean(id, [...dags.keys(), ...commands]);
+  const unusable = faults.map(({ path, reason }) => `; the dags of ${path} cannot run: ${reason}`);
   throw new ParleyError(
     "invalid",
-    `there is no ${noun} "${id}"${suggestion}; dags are ${[...dags.keys()].join(", ")}`,
+    `there is no ${noun} "${id}"${suggestion}; dags are ${[...dags.keys()].join(", ")}${unusable.join("")}`,
   );
 }
 
@@ -60,7 +65,8 @@ export function listDags(config: Config, options: { json: boolean }): Promise<nu
   return withRuns(config, async (runs) => {
     const paused = await runs.paused();
     const dags: object[] = [], lines: string[] = [];
-    for (const dag of allDags(config).values()) {
+    const { dags: loaded, faults } = await allDags(config);
+    for (const dag of loaded.values()) {
       const [last] = await runs.runs({ dag_id: dag.id, limit: 1 });
       const row = {
         dag_id: dag.id,
@@ -79,7 +85,8 @@ export function listDags(config: Config, options: { json: boolean }): Promise<nu
         }  ${row.doc}`,
       );
     }
-    console.log(options.json ? JSON.stringify({ dags }) : lines.join("\n"));
+    for (const { path, reason } of faults) lines.push(`${path}  cannot run: ${reason}`);
+    console.log(options.json ? JSON.stringify({ dags, faults }) : lines.join("\n"));
     return EXIT.ok;
   });
 }
@@ -90,13 +97,13 @@ function nextDue({ schedule }: Dag<Services>): string | null {
 }
 
 /** A dag's graph, level by level, with the declaration of each task. */
-export function showDag(config: Config, id: string, options: { json: boolean }): Promise<number> {
-  const dag = dagOf(config, id);
+export async function showDag(config: Config, id: string, options: { json: boolean }): Promise<number> {
+  const dag = await dagOf(config, id);
   if (options.json) {
     const { tasksById: _task, dependents: _dependents, tasks, ...rest } = dag;
     const params = dag.params === undefined ? {} : z.toJSONSchema(dag.params, { io: "input" });
     console.log(JSON.stringify({ ...rest, params, tasks: tasks.map(({ run: _run, ...task }) => task) }));
-    return Promise.resolve(EXIT.ok);
+    return EXIT.ok;
   }
   console.log(`${styleText("bold", dag.id)}  ${dag.doc ?? ""}`);
   console.log(levels(dag.tasks).map((level) => level.join(" ∥ ")).join(" → "));
@@ -105,7 +112,7 @@ export function showDag(config: Config, id: string, options: { json: boolean }):
     const after = needs.length === 0 ? "" : `  after ${needs.join(", ")}`;
     console.log(`  ${id.padEnd(10)} ${doc}${after}  (${trigger}, ${retries?.count ?? 0} retries)`);
   }
-  return Promise.resolve(EXIT.ok);
+  return EXIT.ok;
 }
 
 /** A dag's params with their types and defaults, a line each. */
@@ -116,8 +123,8 @@ function describeParams({ id, params }: Pick<Dag<Services>, "id" | "params">): s
 }
 
 /** What `run --help` adds: the params of every dag. */
-export function allParams(config: Config): string {
-  return [...allDags(config).values()].map(describeParams).join("\n");
+export async function allParams(config: Config): Promise<string> {
+  return [...(await allDags(config)).dags.values()].map(describeParams).join("\n");
 }
 
 /** Runs, newest first. */
@@ -130,7 +137,7 @@ export function listRuns(
       ...options.dag === undefined ? {} : { dag_id: options.dag },
       limit: options.limit,
     });
-    if (runRecords.length === 0 && options.dag !== undefined) dagOf(config, options.dag);
+    if (runRecords.length === 0 && options.dag !== undefined) await dagOf(config, options.dag);
     if (options.json) console.log(JSON.stringify({ runs: runRecords }));
     else if (runRecords.length === 0) {
       const [scope, run] = options.dag === undefined
@@ -166,10 +173,11 @@ export function showStatus(config: Config, run_id: string, options: { json: bool
   return withRuns(config, async (runs) => {
     const shutdown = shutdownSignal();
     const live = !options.json && Deno.stdout.isTerminal();
+    const { dags } = await allDags(config);
     try {
       while (true) {
         const snapshot = await snapshotOf(runs, run_id);
-        const summary = summarize(snapshot, allDags(config).get(snapshot.run.dag_id));
+        const summary = summarize(snapshot, dags.get(snapshot.run.dag_id));
         const isOver = snapshot.run.ended_at !== null || !live || shutdown.signal.aborted;
         if (live && !isOver) console.clear();
         console.log(options.json ? JSON.stringify(summary) : summaryTable(summary));

@@ -46,8 +46,14 @@ export class KnownProblems {
     { runs, analytics }: { runs?: RunStore; analytics?: AnalyticsStore },
   ): Promise<KnownProblems> {
     if (runs === undefined || analytics === undefined) return new KnownProblems([], []);
-    const dags = [...allDags(config).values()];
-    const { open } = await detectAnomalies({ runs, analytics, dags, clock: systemClock });
+    const { dags, faults } = await allDags(config);
+    const { open } = await detectAnomalies({
+      runs,
+      analytics,
+      dags: [...dags.values()],
+      dag_faults: faults,
+      clock: systemClock,
+    });
     return new KnownProblems(open, await acknowledgementsOf(runs));
   }
 

@@ -4,6 +4,7 @@ import { type Split, SPLITS } from "../lib/evaluate/splits.ts";
 import { EXPORT_FORMATS } from "../lib/exports/answer_lines.ts";
 import type { EvaluateOptions } from "./evaluate.ts";
 import type { ExportOptions } from "./export.ts";
+import type { TestOptions } from "./dag.ts";
 import type { RunOrder } from "./run.ts";
 import type { RunTaskOptions } from "./run_task.ts";
 
@@ -76,6 +77,26 @@ export function addExport(parley: Command, verb: Verb): void {
     .action(
       verb(async (config, options: ExportOptions) =>
         (await import("./export.ts")).exportAnswers(config, options)
+      ),
+    );
+}
+
+/** `parley dag …`: for people who write their own. */
+export function addDag(parley: Command, verb: Verb): void {
+  const dag = parley.command("dag").description("write and test dags of your own");
+  dag.command("new <name>")
+    .description("write an example dag and its test into the folder of PARLEY_DAGS, by default ./dags")
+    .action(verb(async (config, name: string) => (await import("./dag.ts")).newDag(config, name)));
+  dag.command("test <file>")
+    .description("check the types of a file of dags, and run one on temporary stores that hold the sample")
+    .option("--dag <id>", "which dag, if the file exports several")
+    .option("--param <name=value...>", "a param of the dag; the value is JSON, else text", [])
+    .option("--date <date>", "the time that its tasks see, and the logical date; default now")
+    .option("--empty", "on empty stores", false)
+    .option("--json", "as one JSON object", false)
+    .action(
+      verb(async (config, file: string, options: TestOptions) =>
+        (await import("./dag.ts")).testDag(config, file, options)
       ),
     );
 }

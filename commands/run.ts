@@ -39,7 +39,7 @@ export interface RunOrder extends Sources {
  * without a source that could not be read.
  */
 export async function runDag(config: Config, options: RunOrder): Promise<number> {
-  const dag = dagOf(config, options.dag, options.commands);
+  const dag = await dagOf(config, options.dag, options.commands);
   const input = {
     ...options.all && { all: true },
     ...filesOf(options),
@@ -60,7 +60,7 @@ export async function runQueued(
   dag_id: string,
   options: { json: boolean },
 ): Promise<number> {
-  const dag = dagOf(config, dag_id);
+  const dag = await dagOf(config, dag_id);
   return await executeWithProgress(
     config,
     dag,
@@ -79,7 +79,7 @@ export async function retryRun(
   options: ClearScope & { keepCheckpoints: boolean; json: boolean },
 ): Promise<number> {
   const { run } = await withRuns(config, (runs) => snapshotOf(runs, run_id));
-  const dag = dagOf(config, run.dag_id);
+  const dag = await dagOf(config, run.dag_id);
   if (run.trigger === "external") {
     const tasks = await withRuns(config, (runs) => clearTasks(runs, dag, run_id, options));
     const line = `open again, for the external engine of run ${run_id}: ${tasks.join(", ")}`;
@@ -220,7 +220,8 @@ async function needRows(config: Config, { all }: { all: boolean }): Promise<void
   );
 }
 
-function parseParam(text: string): [string, Json] {
+/** `name=value`, the value as JSON, else as text. */
+export function parseParam(text: string): [string, Json] {
   const [, name, value] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
   if (name === undefined || value === undefined) {
     throw new ParleyError("invalid", `"${text}" is not name=value`);

@@ -38,7 +38,7 @@ export async function runOneTask(config: Config, taskOptions: RunTaskOptions): P
     );
   }
   if (taskOptions.output !== undefined) checkWritable(taskOptions.output);
-  const order = orderOf(config, taskOptions);
+  const order = await orderOf(config, taskOptions);
   return await withExecutor(config, async ({ options, shutdown }) => {
     const { task_id, run_id } = order;
     const result = await runTask(options, order, shutdown);
@@ -64,8 +64,8 @@ export async function runOneTask(config: Config, taskOptions: RunTaskOptions): P
 }
 
 /** The requested dag and task; throws `invalid` if one does not exist, before any store is opened. */
-function orderOf(config: Config, options: RunTaskOptions): TaskOrder {
-  const dag = dagOf(config, options.dag);
+async function orderOf(config: Config, options: RunTaskOptions): Promise<TaskOrder> {
+  const dag = await dagOf(config, options.dag);
   if (!dag.tasksById.has(options.task)) throw noSuchTask(dag, options.task);
   const attempt = options.attempt === undefined ? {} : { attempt: options.attempt };
   return {

@@ -19,6 +19,8 @@ const TICK_MS = 1_000;
 export async function startScheduler(config: Config): Promise<Opened<null>> {
   const { value: { runs }, close } = await openAll({ runs: () => openRuns(config.runs) });
   const log = (await openLog(config.log))("scheduler");
+  const { dags, faults } = await allDags(config);
+  for (const fault of faults) log.error("the dags of {path} cannot run: {reason}", { ...fault });
   const lineage = await sendLineage(config, runs);
   const stop = new AbortController();
   let worker: Promise<void> | null = null;
@@ -29,7 +31,7 @@ export async function startScheduler(config: Config): Promise<Opened<null>> {
     ).finally(() => worker = null);
   };
   const scheduler = new Scheduler({
-    dags: allDags(config),
+    dags,
     runs,
     clock: systemClock,
     owner: processName(),

@@ -49,7 +49,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
   await startTracing();
   const stores = await openServing(config);
   const closing = new AbortController();
-  const dags = allDags(config);
+  const { dags, faults: dag_faults } = await allDags(config);
   // One session: to answer recommendations comes first, and each session takes a core and 250 MB.
   const embedder = lazy(() => openEmbedder({ ...embedderOptions(config), sessions: 1 }));
   const artifacts = lazy(() => openArtifacts(config.artifacts));
@@ -62,6 +62,9 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
     );
     if (published !== null) refusePublishedTest(config, published);
     const log = await openLog(config.log);
+    for (const fault of dag_faults) {
+      log("serve").error("the dags of {path} cannot run: {reason}", { ...fault });
+    }
     const { answer_ms, repurchase_days, exploration } = config;
     const classifier = new IntentService({ stores: stores.value, embedder: embedder.open });
     const secret = () => readSecret(config, stores.value);
@@ -94,6 +97,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
     const app = await createApp({
       stores: stores.value,
       dags: [...dags.values()],
+      dag_faults,
       embedder: embedder.open,
       files: async () => ({
         artifacts: await artifacts.open(),
@@ -114,6 +118,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       shared_stores: config.shared_stores,
       dashboard: {
         dags,
+        dag_faults,
         runs: stores.value.runs,
         closing: signal,
         arms: { control_share: config.control_share, experiments },

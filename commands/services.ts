@@ -118,6 +118,8 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
   const value: Services = {
     ...stores.value,
     clock: systemClock,
+    fetch: globalThis.fetch,
+    dag_secrets: config.dag_secrets,
     secret,
     settings: {
       model: modelName(config.embeddings),

@@ -6,7 +6,7 @@ import type { Config } from "../lib/config.ts";
  * synchronous work never stalls the API. Aborting asks it to stop; returns its exit code. It does not outlive this process.
  */
 export async function spawnPipeline(
-  config: Pick<Config, "data">,
+  config: Pick<Config, "data" | "worker_permissions">,
   args: readonly string[],
   signal?: AbortSignal,
 ): Promise<number> {
@@ -19,6 +19,7 @@ export async function spawnPipeline(
     "--allow-read",
     // From here on, since a comma in the folders above would end the path.
     `--allow-write=${relative(Deno.cwd(), config.data) || "."}`,
+    ...config.worker_permissions,
   ];
   const child = new Deno.Command("deno", {
     args: ["run", "--quiet", ...permissions, main, "pipeline", ...args],

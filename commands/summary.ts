@@ -24,7 +24,7 @@ export async function showSummary(
     analytics: () => openAnalytics(config.analytics, toRead),
   });
   try {
-    const dags = [...allDags(config).values()];
+    const dags = [...(await allDags(config)).dags.values()];
     const summary = await pipelineRunSummary({ ...value, dags, clock: systemClock, ...options });
     console.log(options.json ? JSON.stringify(summary) : summaryText(summary));
     return EXIT.ok;

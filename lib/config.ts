@@ -77,6 +77,12 @@ export interface Config {
   readonly experiments: string | null;
   /** What becomes of campaigns that are in no source any more. */
   readonly missing_campaigns: "keep" | "end";
+  /** Folder of the user's own dags; null without one. */
+  readonly dags: string | null;
+  /** Secrets of the user's own dags, by the name that a dag declares. */
+  readonly dag_secrets: Readonly<Record<string, string>>;
+  /** What the processes that execute scheduled runs may do in addition, as options of `deno run`. */
+  readonly worker_permissions: readonly string[];
   readonly log: LogLevel;
 }
 
@@ -91,14 +97,14 @@ export function loadConfig(env: Record<string, string | undefined>, cwd = Deno.c
     Object.entries(env).filter(([name, value]) => isSetting(name) && value !== ""),
   );
   const problems = Object.keys(env).filter((name) =>
-    /^PARLEY_/i.test(name) && !isSetting(name) && !isTestSetting(name)
+    /^PARLEY_/i.test(name) && !isSetting(name) && !isTestSetting(name) && dagSecretName(name) === null
   )
     .map((name) =>
       `${name} is not a setting${
         didYouMean(name.toUpperCase(), Object.keys(Environment.shape))
       }; see .env.example`
     );
-  const config = build(parse(set, problems), cwd, problems);
+  const config = { ...build(parse(set, problems), cwd, problems), dag_secrets: dagSecrets(env) };
   if (problems.length > 0) {
     throw new ParleyError(
       "invalid",
@@ -126,7 +132,21 @@ function isTestSetting(name: string): boolean {
   return name.startsWith("PARLEY_TEST_");
 }
 
-function build(v: Values, cwd: string, problems: string[]): Config {
+/** The name by which a dag declares the secret that a variable holds; null if it holds none. */
+function dagSecretName(variable: string): string | null {
+  return /^PARLEY_DAG_SECRET_([A-Z][A-Z0-9_]*)$/.exec(variable)?.[1] ?? null;
+}
+
+function dagSecrets(env: Record<string, string | undefined>): Config["dag_secrets"] {
+  return Object.fromEntries(
+    Object.entries(env).flatMap(([variable, value]) => {
+      const name = dagSecretName(variable);
+      return name === null || value === undefined || value === "" ? [] : [[name, value]];
+    }),
+  );
+}
+
+function build(v: Values, cwd: string, problems: string[]): Omit<Config, "dag_secrets"> {
   const data = absolute(v.PARLEY_DATA, cwd);
   const url = (name: keyof Values, otherwise: URL) =>
     v[name] === undefined ? otherwise : parseUrl(name, String(v[name]), cwd, problems);
@@ -183,6 +203,8 @@ function build(v: Values, cwd: string, problems: string[]): Config {
     control_share: v.PARLEY_CONTROL_SHARE,
     experiments: v.PARLEY_EXPERIMENTS === undefined ? null : absolute(v.PARLEY_EXPERIMENTS, cwd),
     missing_campaigns: v.PARLEY_MISSING_CAMPAIGNS,
+    dags: v.PARLEY_DAGS === undefined ? null : absolute(v.PARLEY_DAGS, cwd),
+    worker_permissions: v.PARLEY_WORKER_PERMISSIONS,
     log: v.PARLEY_LOG,
   };
 }

@@ -22,6 +22,7 @@ const origins = list.refine(
   "has an entry that is no origin: write https://shop.example, without a path and without / at the end",
 );
 const text = z.string().optional();
+const PERMISSION = /^--allow-(read|write|net|env|run|sys|ffi|import)(=\S+)?$/;
 const secret = z.string().nullable().default(null);
 
 const DATA = {
@@ -270,6 +271,22 @@ const MEANING = {
     z.enum(["keep", "end"], { error: "is neither keep nor end" }).default("keep"),
     'Handling of campaigns that no source has any more: "keep" reports them; "end" sets their status to "ended" until a source ' +
       "has them again.",
+  ),
+  PARLEY_DAGS: describe(
+    text,
+    "A folder of your own dags: each `*.ts` file in it exports dags, see docs/own_dag.md. A secret that a dag declares as `NAME` is read " +
+      "from the variable `PARLEY_DAG_SECRET_NAME`.",
+    "none",
+  ),
+  PARLEY_WORKER_PERMISSIONS: describe(
+    z.string().default("").transform((line) => line.split(/\s+/).filter((part) => part !== ""))
+      .refine(
+        (options) => options.every((option) => PERMISSION.test(option)),
+        "has an entry that is no permission of Deno: write them as `--allow-write=/srv/reports --allow-run=git`",
+      ),
+    "What scheduled runs may do in addition to what Parley's own tasks need, as options of `deno run`, for your own dags. A run " +
+      "that you start by hand has the permissions of its command line.",
+    "nothing",
   ),
 };
 

@@ -44,6 +44,9 @@ export interface Services {
   /** The catalogue of intents for data from these sources (URIs); null without one. */
   catalogue(options: { sources: readonly string[] }): Promise<Catalogue | null>;
   readonly clock: Clock;
+  readonly fetch: typeof fetch;
+  /** Secrets of the user's own dags, by the name that a dag declares. */
+  readonly dag_secrets: Readonly<Record<string, string>>;
   readonly settings: Settings;
   /** A table of a store, as lineage names it. */
   dataset(store: "documents" | "analytics" | "vectors" | "graph", table: string): Dataset;

@@ -1,7 +1,7 @@
 /** The API, the commands and `doctor` report the same state. */
 import assert from "node:assert/strict";
 import { acknowledgeAnomaly, showAnomalies } from "../commands/anomalies.ts";
-import { allDags } from "../commands/engine.ts";
+import { builtInDags } from "../commands/engine.ts";
 import { createRun } from "../lib/dag/runs.ts";
 import { openServing } from "../commands/services.ts";
 import { systemClock } from "../lib/core/clock.ts";
@@ -122,8 +122,12 @@ for (const [kind, cause] of Object.entries(INDEX_FAULTS)) {
         const { value: stores, close } = await openServing(config);
         const recommender = new Recommender({ stores, clock: systemClock });
         const { signal } = new AbortController();
-        const dashboard = { dags: allDags(config), runs: flow.runs, closing: new AbortController().signal };
-        const dags = [...allDags(config).values()];
+        const dashboard = {
+          dags: builtInDags(config),
+          runs: flow.runs,
+          closing: new AbortController().signal,
+        };
+        const dags = [...builtInDags(config).values()];
         try {
           await new WarmUp({ stores, recommender, clock: systemClock, signal }).run();
           await body(
@@ -248,7 +252,13 @@ Deno.test("stores that a run is filling are not compared: neither the command no
     const { runs, services: { documents }, config } = flow;
     const [stored] = await documents.page({ after: null, limit: 1 });
     const run_id = "at-work";
-    await createRun({ dag: allDags(config).get("nightly")!, runs, clock: systemClock, params: {}, run_id });
+    await createRun({
+      dag: builtInDags(config).get("nightly")!,
+      runs,
+      clock: systemClock,
+      params: {},
+      run_id,
+    });
     await runs.claim({
       owner: "another",
       now: Date.now(),

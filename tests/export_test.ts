@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { allDags, engine, executeQueued } from "../commands/engine.ts";
+import { builtInDags, engine, executeQueued } from "../commands/engine.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { createRun } from "../lib/dag/runs.ts";
 import type { UserAnswer } from "../lib/recommend/answer.ts";
@@ -95,7 +95,7 @@ Deno.test("an export that is interrupted continues where its file was whole, and
   withSample(async (flow) => {
     const { config, services, runs } = flow;
     const whole = answersIn((await exportWith(flow)).file);
-    const dag = allDags(config).get("export")!;
+    const dag = builtInDags(config).get("export")!;
     for (const isRemoved of [false, true]) {
       const { run_id } = await createRun({ dag, runs, clock: systemClock, params: {} });
       const stop = new AbortController();
@@ -142,7 +142,7 @@ function paging(analytics: Services["analytics"], most: number): Services["analy
 Deno.test("an export writes no answer that a store is missing from", () =>
   withSample(async (flow) => {
     const { config, services, runs } = flow;
-    const dag = allDags(config).get("export")!;
+    const dag = builtInDags(config).get("export")!;
     const { run_id } = await createRun({ dag, runs, clock: systemClock, params: {} });
     const recommender: Services["recommender"] = {
       explain: async (request) => ({

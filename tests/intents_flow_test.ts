@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { allDags, engine, executeQueued } from "../commands/engine.ts";
+import { builtInDags, engine, executeQueued } from "../commands/engine.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { createRun } from "../lib/dag/runs.ts";
 import { openClassifier } from "../lib/intents/classifier_store.ts";
@@ -17,7 +17,7 @@ interface SampleMessage {
 
 /** Runs the dag `intents` to its end. */
 async function intentsRun({ config, services, runs }: Flow) {
-  const dag = allDags(config).get("intents")!;
+  const dag = builtInDags(config).get("intents")!;
   const { run_id } = await createRun({ dag, runs, clock: systemClock, params: {} });
   const options = { ...engine({ config, runs, services }), random: () => 0 };
   const outcome = await executeQueued(options, new AbortController().signal, { until: run_id });

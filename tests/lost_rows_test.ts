@@ -1,6 +1,6 @@
 /** Rows that are gone from a table while all sources are unchanged: the next run brings back what is derived from others. */
 import assert from "node:assert/strict";
-import { allDags } from "../commands/engine.ts";
+import { builtInDags } from "../commands/engine.ts";
 import { DatabaseSync } from "../deps.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { loadConfig } from "../lib/config.ts";
@@ -70,7 +70,7 @@ Deno.test("intents of a catalogue that is set no more are a warning, until it is
         }),
         async (now) => {
           const { snapshot } = await nightlyRun(now, paths);
-          const dags = [...allDags(now.config).values()];
+          const dags = [...builtInDags(now.config).values()];
           const { analytics } = now.services;
           const { open } = await detectAnomalies({ runs: now.runs, analytics, dags, clock: systemClock });
           return [snapshot.tasks[0]?.state, open.filter(({ code }) => code === "intents_unset").length];

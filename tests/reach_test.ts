@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { allDags, engine, executeQueued } from "../commands/engine.ts";
+import { builtInDags, engine, executeQueued } from "../commands/engine.ts";
 import { embedderOptions } from "../commands/models.ts";
 import { openServing } from "../commands/services.ts";
 import { systemClock } from "../lib/core/clock.ts";
@@ -19,7 +19,7 @@ async function withSite(
   await withFlow(async (flow) => {
     const { config, runs, services } = flow;
     const stores = await openServing(config);
-    const dashboard = { dags: allDags(config), runs, closing: new AbortController().signal };
+    const dashboard = { dags: builtInDags(config), runs, closing: new AbortController().signal };
     const app = await createApp({
       stores: stores.value,
       clock: systemClock,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { pruneRuns } from "../commands/control.ts";
-import { allDags, engine, executeQueued } from "../commands/engine.ts";
+import { builtInDags, engine, executeQueued } from "../commands/engine.ts";
 import { DAY_MS, iso } from "../lib/core/clock.ts";
 import { createRun } from "../lib/dag/runs.ts";
 import { filesUnder } from "../lib/stores/artifacts/files/walk.ts";
@@ -14,7 +14,7 @@ async function runAgo(flow: Flow, days: number, paths: Paths): Promise<string> {
   const { config, runs } = flow;
   const services = { ...flow.services, clock };
   const params = { messages: [], campaigns: [], events: [], ...paths };
-  const { run_id } = await createRun({ dag: allDags(config).get("nightly")!, runs, clock, params });
+  const { run_id } = await createRun({ dag: builtInDags(config).get("nightly")!, runs, clock, params });
   const options = { ...engine({ config, runs, services }), clock };
   assert.equal(await executeQueued(options, new AbortController().signal, { until: run_id }), "success");
   await runs.addAuditEntry({

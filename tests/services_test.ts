@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { allDags } from "../commands/engine.ts";
+import { builtInDags } from "../commands/engine.ts";
 import { configuredModels, embedderOptions, modelUrl, resolveModel } from "../commands/models.ts";
 import { refuseTestEmbedder } from "../commands/services.ts";
 import { loadConfig } from "../lib/config.ts";
@@ -55,7 +55,7 @@ Deno.test("reembed takes the param model as the setting, and says what is wrong 
   assert.equal(resolveModel(config, "test:64"), "test:64");
   const odd = "onnx:/C#/what?/100%/a%20b?dtype=q8";
   assert.equal(resolveModel(config, odd), odd, "a name is read as it is shown");
-  const dag = allDags(config).get("reembed")!;
+  const dag = builtInDags(config).get("reembed")!;
   const needed = /: model: name the new model as PARLEY_EMBEDDINGS would, such as onnx:.*$/;
   assert.equal(checkParams(dag, {})["model"], configuredModels(config)[0]);
   const refusals: [string | number, RegExp][] = [

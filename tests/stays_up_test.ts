@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { allDags } from "../commands/engine.ts";
+import { builtInDags } from "../commands/engine.ts";
 import { loadConfig } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { createRun } from "../lib/dag/runs.ts";
@@ -142,7 +142,7 @@ Deno.test("schedule continues if a worker cannot be started", async () => {
   const folder = await Deno.makeTempDir({ prefix: "parley-schedule-" });
   const env = { PARLEY_DATA: folder, PARLEY_EMBEDDINGS: "test:64", PARLEY_ALLOW_TEST_EMBEDDER: "1" };
   const runs = new SqliteRuns({ path: `${folder}/runs.db` });
-  const dag = allDags(loadConfig(env)).get("nightly")!;
+  const dag = builtInDags(loadConfig(env)).get("nightly")!;
   await createRun({ dag, runs, clock: systemClock, params: {} });
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "--quiet", "--allow-all", "--no-check", `${ROOT}main.ts`, "schedule"],

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { allDags } from "../commands/engine.ts";
+import { builtInDags } from "../commands/engine.ts";
 import { loadConfig } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { createRun } from "../lib/dag/runs.ts";
@@ -191,7 +191,7 @@ async function enqueue(folder: string): Promise<string> {
   const config = loadConfig({ PARLEY_DATA: `${folder}/.parley`, PARLEY_EMBEDDINGS: "test:64" }, folder);
   const runs = await openRuns(config.runs);
   try {
-    const dag = allDags(config).get("nightly")!;
+    const dag = builtInDags(config).get("nightly")!;
     const params = { messages: [`${folder}/more.ndjson`], campaigns: [], events: [] };
     return (await createRun({ dag, runs, clock: systemClock, params })).run_id;
   } finally {

@@ -1,6 +1,6 @@
 /** A source that cannot be read, and rows that are gone while all sources are unchanged: the records of a run, and the reports about them. */
 import assert from "node:assert/strict";
-import { allDags, engine, executeQueued } from "../commands/engine.ts";
+import { builtInDags, engine, executeQueued } from "../commands/engine.ts";
 import { runLog } from "../commands/logs.ts";
 import { loadConfig } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
@@ -14,7 +14,7 @@ import { campaign, event, message } from "./fixtures/rows.ts";
 
 /** What the overview, `GET /pipeline/anomalies` and the command `anomalies` show while these are the settings. */
 function anomaliesOf({ config, services, runs }: Flow, env: Record<string, string>): Promise<Anomalies> {
-  const dags = [...allDags({ ...config, sources: loadConfig(env).sources }).values()];
+  const dags = [...builtInDags({ ...config, sources: loadConfig(env).sources }).values()];
   return detectAnomalies({ runs, analytics: services.analytics, dags, clock: systemClock });
 }
 
@@ -51,7 +51,7 @@ const KINDS_OF_FAULT: Record<string, [make: (path: string) => void, complaint: s
 Deno.test("the log says that a run left a source out, as an error, and that it was skipped if nothing else was new", () =>
   withFlow(async (flow) => {
     const messages = [writeRows(flow, "messages.ndjson", [message()])];
-    const dag = allDags(flow.config).get("nightly")!;
+    const dag = builtInDags(flow.config).get("nightly")!;
     const logged = async (events: string[]) => {
       const lines: [string, string, unknown, unknown][] = [];
       const at = (level: string) => (text: string, fields: Record<string, unknown>) =>

@@ -975,6 +975,10 @@ export interface components {
                 path: string;
             } | {
                 /** @constant */
+                kind: "file";
+                path: string;
+            } | {
+                /** @constant */
                 kind: "engagement";
                 measure: string;
             } | {
@@ -985,7 +989,7 @@ export interface components {
             figure: number;
             expected: number;
             /** @enum {string} */
-            unit: "rows" | "ms" | "share" | "runs" | "attempts" | "events" | "score" | "sources" | "stores" | "schedulers" | "indexes";
+            unit: "rows" | "ms" | "share" | "runs" | "attempts" | "events" | "score" | "sources" | "stores" | "schedulers" | "indexes" | "files";
             since: string;
             until?: string;
             run_id: string | null;
@@ -1035,6 +1039,10 @@ export interface components {
                 path: string;
             } | {
                 /** @constant */
+                kind: "file";
+                path: string;
+            } | {
+                /** @constant */
                 kind: "engagement";
                 measure: string;
             } | {
@@ -1045,7 +1053,7 @@ export interface components {
             figure: number;
             expected: number;
             /** @enum {string} */
-            unit: "rows" | "ms" | "share" | "runs" | "attempts" | "events" | "score" | "sources" | "stores" | "schedulers" | "indexes";
+            unit: "rows" | "ms" | "share" | "runs" | "attempts" | "events" | "score" | "sources" | "stores" | "schedulers" | "indexes" | "files";
             since: string;
             until?: string;
             run_id: string | null;

@@ -10,6 +10,7 @@ import {
 } from "../stores/runs/port.ts";
 import { type OpenAnomaly, withAcknowledgements } from "./acknowledge.ts";
 import { type Anomaly, anomalyId, bySeverity, type Subject, subjectName } from "./anomaly.ts";
+import { type DagFault, dagFaultAnomalies } from "./dag_faults.ts";
 import { EmptiedStore } from "./emptied_store.ts";
 import { engagementAnomalies } from "./engagement_anomalies.ts";
 import type { Incidents } from "./incidents.ts";
@@ -26,6 +27,8 @@ export interface AnomalyOptions {
   readonly runs: WatchedRuns;
   readonly analytics: Pick<AnalyticsStore, "daily" | "published">;
   readonly dags: readonly WatchedDag[];
+  /** What cannot be used of the user's own dags. Default nothing. */
+  readonly dag_faults?: readonly DagFault[];
   readonly clock: Clock;
   /** Compares the stores live. Without it, the findings of the newest check count. */
   readonly comparison?: StoreComparison;
@@ -121,7 +124,7 @@ export async function findAnomalies(options: AnomalyOptions): Promise<Findings> 
     ...comparison === undefined ? [] : [looking("data", now, () => comparison.find(now).then(openOnly))],
   ]);
   const serving = servingAnomalies(options.serving ?? [], atOf(await published));
-  const all = [...looked, serving];
+  const all = [...looked, serving, openOnly(dagFaultAnomalies(options.dag_faults ?? [], now))];
   const found = toldOnce(all.flatMap((each) => each.open));
   const open = comparison === undefined ? found : sinceRecorded(found, recorded, comparison);
   // Days of engagement are read further back than they are asked for, since each is judged by those before it.

@@ -13,6 +13,8 @@ const SUBJECT = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("scheduler") }),
   /** A path that a run was given, and the rows that it should hold. */
   z.object({ kind: z.literal("source"), rows: z.enum(KINDS), path: z.string() }),
+  /** A file or folder that a setting names. */
+  z.object({ kind: z.literal("file"), path: z.string() }),
   z.object({ kind: z.literal("engagement"), measure: z.string() }),
   z.object({ kind: z.literal("api"), measure: z.string() }),
 ]);
@@ -32,6 +34,7 @@ export const UNITS = [
     "stores",
     "schedulers",
     "indexes",
+    "files",
   ] as const,
 ] as const;
 export type Unit = typeof UNITS[number];
@@ -77,6 +80,8 @@ export function subjectName(subject: Subject): string {
       return subject.kind;
     case "source":
       return `${subject.rows} ${subject.path}`;
+    case "file":
+      return `file ${subject.path}`;
     case "engagement":
     case "api":
       return `${subject.kind} ${subject.measure}`;

@@ -28,7 +28,7 @@ import { writeMessages } from "./messages.ts";
 import { changeCampaign, deleteCampaign, writeCampaigns } from "./write_campaigns.ts";
 
 /** All that endpoints can use. */
-export interface Serving extends Pick<PipelineView, "dags">, Pick<RunOptions, "runnable"> {
+export interface Serving extends Pick<PipelineView, "dags" | "dag_faults">, Pick<RunOptions, "runnable"> {
   readonly stores:
     & RecommenderStores
     & IntentStores

@@ -16,6 +16,7 @@ import { HEALTH_STATUSES } from "../../lib/monitoring/health.ts";
 import { indexAnomalies } from "../../lib/monitoring/index_anomalies.ts";
 import type { ServingSpan } from "../../lib/core/types.ts";
 import { pipelineRunSummary } from "../../lib/monitoring/pipeline_run_summary.ts";
+import type { DagFault } from "../../lib/monitoring/dag_faults.ts";
 import { LOOK_BACK_DAYS, type WatchedDag, type WatchedRuns } from "../../lib/monitoring/run_history.ts";
 import type { EventStore } from "../../lib/stores/analytics/port.ts";
 import { type AcknowledgementStore, RUN_STATES, TASK_STATES } from "../../lib/stores/runs/port.ts";
@@ -153,6 +154,8 @@ export interface PipelineView {
   };
   /** The dags to watch. Default none. */
   readonly dags?: readonly WatchedDag[];
+  /** What cannot be used of the user's own dags. Default nothing. */
+  readonly dag_faults?: readonly DagFault[];
   readonly clock: Clock;
   /** What this process has served, by minute; without it, serving is not checked. */
   readonly serving?: () => readonly ServingSpan[];
@@ -191,11 +194,13 @@ export const pipelineAnomalies = apiEndpoint({
 });
 
 /** What the API and the pages check for anomalies. */
-export function watched({ stores, dags = [], clock, serving }: PipelineView): AnomalyOptions {
+export function watched(
+  { stores, dags = [], dag_faults = [], clock, serving }: PipelineView,
+): AnomalyOptions {
   const { runs, analytics } = stores;
   const served = serving === undefined ? {} : { serving: serving() };
   const indexes = (now: number) => withTimeout(MAX_WAIT_MS, () => indexAnomalies(stores, now));
-  return { runs, analytics, answering: storesRespond(stores), indexes, dags, clock, ...served };
+  return { runs, analytics, answering: storesRespond(stores), indexes, dags, dag_faults, clock, ...served };
 }
 
 /** All anomalies, open and past, from the cache that pages and scrapes share. */

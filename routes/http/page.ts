@@ -3,6 +3,7 @@ import type { Clock } from "../../lib/core/clock.ts";
 import type { ApiKey, Scope, ServingSpan } from "../../lib/core/types.ts";
 import type { Dag } from "../../lib/dag/define.ts";
 import type { ArmSettings } from "../../lib/experiments/report.ts";
+import type { DagFault } from "../../lib/monitoring/dag_faults.ts";
 import type { Recommender } from "../../lib/recommend/recommender.ts";
 import type { AnalyticsStore } from "../../lib/stores/analytics/port.ts";
 import type { DocumentStore } from "../../lib/stores/documents/port.ts";
@@ -19,6 +20,8 @@ import type { Session, Sessions } from "./session.ts";
 export interface Dashboard {
   /** Every dag by id. */
   readonly dags: ReadonlyMap<string, Dag<never>>;
+  /** What cannot be used of the user's own dags. Default nothing. */
+  readonly dag_faults?: readonly DagFault[];
   readonly runs: RunStore;
   /** Aborted when the process stops: streams end then. */
   readonly closing: AbortSignal;

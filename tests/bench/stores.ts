@@ -7,7 +7,7 @@
  *     deno run --allow-all tests/bench/stores.ts
  */
 import { existsSync } from "node:fs";
-import { allDags } from "../../commands/engine.ts";
+import { builtInDags } from "../../commands/engine.ts";
 import { openServing } from "../../commands/services.ts";
 import { type RunSummary, summarize } from "../../commands/run_summary.ts";
 import { systemClock } from "../../lib/core/clock.ts";
@@ -89,7 +89,7 @@ async function measure(env: Record<string, string>): Promise<Measured> {
     const sources = Object.fromEntries(KINDS.map((kind) => [kind, [`${DATA}/${kind}.jsonl`]]));
     const { outcome, snapshot } = await nightlyRun(flow, sources);
     if (outcome !== "success") throw new Error(`the run ended as ${outcome}: ${snapshot.run.error}`);
-    const summary = summarize(snapshot, allDags(flow.config).get("nightly"));
+    const summary = summarize(snapshot, builtInDags(flow.config).get("nightly"));
     measured = { summary, digests: await digests(flow), figures: await answersOf(flow) };
   }, { PARLEY_EMBEDDINGS: "test:384", ...env });
   return measured!;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { allDags } from "../../commands/engine.ts";
+import { builtInDags } from "../../commands/engine.ts";
 import { type Flow, nightlyRun, runDag, SAMPLE, writeRows } from "../fixtures/flow.ts";
 import { LOOKS } from "./browser.ts";
 import { browserTest, look, serious } from "./site.ts";
@@ -27,7 +27,7 @@ const PATHS = [
   "/nowhere",
 ];
 /** How many tasks the nightly dag has. */
-const tasksOf = ({ config }: Flow) => allDags(config).get("nightly")!.tasks.length;
+const tasksOf = ({ config }: Flow) => builtInDags(config).get("nightly")!.tasks.length;
 const EXPECTED = /status of 404/;
 
 browserTest("every page is sound while there is nothing to show", async ({ origin, open }) => {

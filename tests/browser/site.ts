@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import axe from "axe-core";
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
-import { allDags, engine, executeQueued } from "../../commands/engine.ts";
+import { builtInDags, engine, executeQueued } from "../../commands/engine.ts";
 import { openServing } from "../../commands/services.ts";
 import { systemClock } from "../../lib/core/clock.ts";
 import type { ApiKey } from "../../lib/core/types.ts";
@@ -118,7 +118,7 @@ async function serveSite(
     metrics,
     log: null,
     dashboard: {
-      dags: allDags(config),
+      dags: builtInDags(config),
       runs: stores.value.runs,
       closing: closing.signal,
       arms: ARMS,

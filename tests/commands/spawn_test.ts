@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { spawnPipeline } from "../../commands/spawn.ts";
+import { loadConfig } from "../../lib/config.ts";
 import { until, withFolder } from "../fixtures/commands.ts";
 
 const SPAWN = new URL("../../commands/spawn.ts", import.meta.url).href;
@@ -35,6 +37,36 @@ Deno.test("spawnPipeline() leaves no process behind if this one is ended at once
     assert.equal(await Promise.race([rest().then(() => "closed"), promise]), "closed");
     clearTimeout(timer);
     await writer.close().catch(() => {}); // The reader is gone, and with it the pipe.
+  }));
+
+const WRITES = (path: string) =>
+  `import { defineDag, Fail } from "parley";
+const run = () => Deno.writeTextFile(${
+    JSON.stringify(path)
+  }, "x").catch((error) => { throw new Fail(error.name); });
+export default defineDag({ id: "own", tasks: [{ id: "a", run }] });
+`;
+
+Deno.test("spawnPipeline() grants what PARLEY_WORKER_PERMISSIONS adds, and nothing more", () =>
+  withFolder(async (folder) => {
+    Deno.mkdirSync(`${folder}/dags`);
+    Deno.writeTextFileSync(`${folder}/dags/own.ts`, WRITES(`${folder}/reports/a.txt`));
+    Deno.mkdirSync(`${folder}/reports`);
+    for (const [permissions, code] of [["", 1], [`--allow-write=${folder}/reports`, 0]] as const) {
+      const env = {
+        PARLEY_DATA: `${folder}/data`,
+        PARLEY_DAGS: `${folder}/dags`,
+        PARLEY_EMBEDDINGS: "test:64",
+        PARLEY_WORKER_PERMISSIONS: permissions,
+      };
+      Object.entries(env).forEach(([name, value]) => Deno.env.set(name, value));
+      try {
+        assert.equal(await spawnPipeline(loadConfig(env), ["run", "own"]), code, permissions);
+      } finally {
+        Object.keys(env).forEach((name) => Deno.env.delete(name));
+      }
+    }
+    assert.equal(Deno.readTextFileSync(`${folder}/reports/a.txt`), "x");
   }));
 
 function configFile(): string {

@@ -282,3 +282,17 @@ Deno.test("loadConfig() suggests the setting that was meant", () => {
     (error: Error) => !/mean/.test(error.message),
   );
 });
+
+Deno.test("loadConfig() takes secrets of own dags by any name, and permissions of Deno alone", () => {
+  const env = { PARLEY_DAG_SECRET_SLACK_URL: "https://hooks.example", PARLEY_DAG_SECRET_EMPTY: "" };
+  assert.deepEqual(loadConfig(env).dag_secrets, { SLACK_URL: "https://hooks.example" });
+  assert.throws(() => loadConfig({ PARLEY_DAG_SECRETS: "x" }), /PARLEY_DAG_SECRETS is not a setting/);
+  const permissions = (value: string) => loadConfig({ PARLEY_WORKER_PERMISSIONS: value }).worker_permissions;
+  assert.deepEqual(permissions(" --allow-write=/srv/a,/srv/b  --allow-run=git "), [
+    "--allow-write=/srv/a,/srv/b",
+    "--allow-run=git",
+  ]);
+  for (const wrong of ["--allow-all", "-A", "main.ts", "--allow-write /srv"]) {
+    assert.throws(() => permissions(wrong), /no permission of Deno/);
+  }
+});

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { openServing } from "../../commands/services.ts";
-import { allDags, engine, executeQueued } from "../../commands/engine.ts";
+import { builtInDags, engine, executeQueued } from "../../commands/engine.ts";
 import { systemClock } from "../../lib/core/clock.ts";
 import { activeLimits } from "../../lib/dag/define.ts";
 import { createRun, queueOnce } from "../../lib/dag/runs.ts";
@@ -153,7 +153,7 @@ Deno.test("rows of an erased user are dropped from later sources, refused ones t
 Deno.test("the run is waited for while another run is in progress, and while another process executes it", () =>
   withMarkedUser(async (flow) => {
     const { config, runs, services } = flow;
-    const dags = allDags(config);
+    const dags = builtInDags(config);
     const params = { messages: [], campaigns: [], events: [] };
     const other = { owner: "other", now: Date.now(), ttl_ms: 60_000, ...activeLimits(dags.values()) };
     const { run_id } = await createRun({ dag: dags.get("nightly")!, runs, clock: systemClock, params });

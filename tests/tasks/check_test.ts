@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { allDags } from "../../commands/engine.ts";
+import { builtInDags } from "../../commands/engine.ts";
 import { DatabaseSync } from "../../deps.ts";
 import { systemClock } from "../../lib/core/clock.ts";
 import { ParleyError } from "../../lib/core/errors.ts";
@@ -51,7 +51,7 @@ async function countsOf({ documents, analytics, vectors, graph }: CheckedStores)
 async function look(flow: Flow, stores?: CheckedStores): Promise<Anomalies> {
   await leadAt(flow.runs, systemClock.now());
   const { analytics } = flow.services;
-  const dags = [...allDags(flow.config).values()];
+  const dags = [...builtInDags(flow.config).values()];
   const live = stores === undefined ? {} : { comparison: compareStores(stores) };
   return await detectAnomalies({ runs: flow.runs, analytics, dags, clock: systemClock, ...live });
 }
@@ -122,7 +122,7 @@ Deno.test("pipelineRunSummary() agrees with the summary of a real run, and has t
   withFlow(async (flow) => {
     const { snapshot } = await nightlyRun(flow, { messages: messages(flow, 0, 30) });
     const { analytics } = flow.services;
-    const dags = [...allDags(flow.config).values()];
+    const dags = [...builtInDags(flow.config).values()];
     const clock = { now: () => Date.now() + 3_600_000 };
     const summary = await pipelineRunSummary({ runs: flow.runs, analytics, dags, clock });
     const [nightly] = summary.dags;

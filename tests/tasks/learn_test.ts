@@ -14,7 +14,7 @@ import { buildVersion } from "../../tasks/steps/derive.ts";
 import { learn, type LearnOutput } from "../../tasks/steps/learn/learn.ts";
 import { readMoments, readQueries } from "../../tasks/steps/learn/read_queries.ts";
 import { sampleUsers } from "../../tasks/steps/learn/sample_users.ts";
-import { allDags } from "../../commands/engine.ts";
+import { builtInDags } from "../../commands/engine.ts";
 import { contextOf, withInputStores } from "../fixtures/context.ts";
 import { type Flow, nightlyRun, type Ran, vectorsOf, withFlow, writeRows } from "../fixtures/flow.ts";
 import { event, message, minute } from "../fixtures/rows.ts";
@@ -264,7 +264,7 @@ Deno.test("learn() takes weights that are better on other users, and holds other
 
     const results = await readCheckResults(
       flow.runs,
-      allDags(flow.config).get("nightly")!,
+      builtInDags(flow.config).get("nightly")!,
       new Date(0).toISOString(),
     );
     assert.ok(results.stores.some(({ code }) => code === "weights_held_back"), "pages and doctor report it");
