@@ -2,7 +2,6 @@
  * The only import of outside packages. Small libraries are re-exported by name; heavy SDKs are loaders, so a process
  * that does not use one never evaluates it. Versions are in deno.json and deno.lock alone.
  */
-export type { LogRecord } from "@logtape/logtape";
 export type { Attributes, Span, Tracer } from "@opentelemetry/api";
 export type { HistogramMetricData, MetricData, SumMetricData } from "@opentelemetry/sdk-metrics";
 export {
@@ -72,7 +71,6 @@ export type {
 export const loadCors = () => import("hono/cors");
 export const loadHono = () => import("hono");
 export const loadCookies = () => import("hono/cookie");
-export const loadLogTape = () => import("@logtape/logtape");
 /** The serialiser of metrics; loaded at the first scrape. */
 export const loadPrometheus = async () => {
   const [{ PrometheusSerializer }, { AggregationTemporality, DataPointType }] = await Promise.all([

@@ -108,7 +108,7 @@ export async function withExecutor<T>(
     opened.adopt(resource, () => resource.close());
   const runs = adopt(await openRuns(config.runs, { create }));
   await runs.health();
-  adopt(await sendLineage(config, runs));
+  adopt(sendLineage(config, runs));
   const services = adopt(await openServices(config)).value;
   const { dags, faults } = await allDags(config);
   for (const { path, reason } of faults) console.error(`parley: the dags of ${path} cannot run: ${reason}`);

@@ -10,10 +10,10 @@ import { VERSION } from "./version.ts";
  * Sends lineage in the background, if a sink is configured. The scheduler calls this, and so does every process that executes
  * tasks, because there may be no scheduler. Close it before the store.
  */
-export async function sendLineage(
+export function sendLineage(
   { lineage, lineage_key: key, log }: Config,
   outbox: LineageOutbox,
-): Promise<{ close(): Promise<void> }> {
+): { close(): Promise<void> } {
   if (lineage === null) return { close: () => Promise.resolve() };
   return new LineageSender({
     outbox,
@@ -21,6 +21,6 @@ export async function sendLineage(
     version: VERSION,
     clock: systemClock,
     random: Math.random,
-    log: (await openLog(log))("lineage"),
+    log: openLog(log)("lineage"),
   });
 }

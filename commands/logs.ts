@@ -9,7 +9,10 @@ const PROBES = new Set(["/healthz", "/readyz", "/metrics", "/assets/:name"]);
 
 /** Logs each request in one line. */
 export function requestLog(log: Logger): Log {
-  return (entry) => log[levelOf(entry)]("{method} {route} {status} in {ms} ms", { ...entry });
+  return (entry) => {
+    const { method, route, status, ms } = entry;
+    log[levelOf(entry)](`${method} ${route} ${status} in ${ms} ms`, { ...entry });
+  };
 }
 
 function levelOf({ status, route, degraded, error }: LogEntry): keyof Logger {

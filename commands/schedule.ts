@@ -18,10 +18,10 @@ const TICK_MS = 1_000;
 /** Starts the scheduler in this process; the runs that it makes are executed in processes of their own. */
 export async function startScheduler(config: Config): Promise<Opened<null>> {
   const { value: { runs }, close } = await openAll({ runs: () => openRuns(config.runs) });
-  const log = (await openLog(config.log))("scheduler");
+  const log = openLog(config.log)("scheduler");
   const { dags, faults } = await allDags(config);
   for (const fault of faults) log.error("the dags of {path} cannot run: {reason}", { ...fault });
-  const lineage = await sendLineage(config, runs);
+  const lineage = sendLineage(config, runs);
   const stop = new AbortController();
   let worker: Promise<void> | null = null;
   const dispatch = () => {
@@ -74,7 +74,7 @@ export const INTERRUPTED = "stops within seconds and continues with the next sta
 /** The scheduler alone, until SIGINT or SIGTERM. */
 export async function schedule(config: Config): Promise<number> {
   refuseTestEmbedder(config);
-  await surviveUncaught(config);
+  surviveUncaught(config);
   const shutdown = shutdownSignal();
   const scheduler = await startScheduler(config);
   console.log(nextRunText(config));

@@ -61,7 +61,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       () => readPublished({ analytics: stores.value.analytics }),
     );
     if (published !== null) refusePublishedTest(config, published);
-    const log = await openLog(config.log);
+    const log = openLog(config.log);
     for (const fault of dag_faults) {
       log("serve").error("the dags of {path} cannot run: {reason}", { ...fault });
     }
@@ -184,7 +184,7 @@ function orNullAfter<T>(ms: number, work: () => Promise<T>): Promise<T | null> {
 /** The API alone, until SIGINT or SIGTERM. */
 export async function serve(config: Config): Promise<number> {
   refuseTestEmbedder(config);
-  await surviveUncaught(config);
+  surviveUncaught(config);
   const shutdown = shutdownSignal();
   const api = await listen(config);
   await Promise.race([api.value.ready, aborted(shutdown.signal)]);

@@ -20,7 +20,7 @@ const SAMPLE_USER = "keziah-boateng";
 export async function start(config: Config): Promise<number> {
   refuseTestEmbedder(config);
   await readExperiments(config);
-  await surviveUncaught(config);
+  surviveUncaught(config);
   const shutdown = shutdownSignal();
   try {
     const sources = await sourcesToLoad(config);

@@ -8,8 +8,8 @@ import { countUncaught } from "../lib/telemetry/process_metrics.ts";
  * awaits, is logged by its name and place and counted as `parley_uncaught_errors_total`, and the process continues. Each is a
  * fault of this program; one request or one store must not end the answers of all others for it.
  */
-export async function surviveUncaught({ log: level }: Pick<Config, "log">): Promise<void> {
-  const log = (await openLog(level))("process");
+export function surviveUncaught({ log: level }: Pick<Config, "log">): void {
+  const log = openLog(level)("process");
   const survive = (event: Event, error: unknown) => {
     event.preventDefault();
     countUncaught();

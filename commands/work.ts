@@ -12,7 +12,7 @@ import { mixesInSample } from "./sample.ts";
  */
 export async function drainQueue(config: Config): Promise<number> {
   return await withExecutor(config, async ({ options, shutdown }) => {
-    const logger = (await openLog(config.log))("runs");
+    const logger = openLog(config.log)("runs");
     onAbort(
       shutdown,
       () =>

@@ -34,6 +34,13 @@ for (
     ["runs to its end", 0, `info("last");`],
     ["exits", 3, `info("last"); Deno.exit(3);`],
     [
+      "is asked to end",
+      0,
+      `shutdownSignal().signal.onabort = () => { info("last"); Deno.exit(0); };
+       Deno.kill(Deno.pid, "SIGTERM");
+       await pause(60_000);`,
+    ],
+    [
       "is ended by a second Ctrl-C",
       130,
       `shutdownSignal();
@@ -48,6 +55,13 @@ for (
   Deno.test(`the log's last line is on disk when a process ${how}`, async () =>
     assert.deepEqual(await logged(`info("first"); ${end}`), { code, messages: ["first", "last"] }));
 }
+
+Deno.test("the log leaves out what is below its level, and fills in details once", async () => {
+  const { messages } = await logged(`
+    log.debug("hidden", {});
+    log.info("{a} of {b}", { a: "{b}", b: 2 });`);
+  assert.deepEqual(messages, ["{b} of 2"]);
+});
 
 Deno.test("a line of the log waits for others 100 ms at most, and a warning not at all", async () => {
   const read = "Deno.statSync(Deno.mainModule.slice(7).replace('main.ts', 'log')).size";

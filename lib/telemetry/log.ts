@@ -1,5 +1,6 @@
-import { loadLogTape, type LogRecord } from "../../deps.ts";
-import type { LogLevel } from "../core/types.ts";
+import { styleText } from "../../deps.ts";
+import { iso } from "../core/clock.ts";
+import { LOG_LEVELS, type LogLevel } from "../core/types.ts";
 
 /** Fields of a log line: ids of requests and runs, numbers and states; never text, paths or ids of users. */
 type LogDetails = Readonly<Record<string, unknown>>;
@@ -12,40 +13,52 @@ export interface Logger {
   error(message: string, details: LogDetails): void;
 }
 
-let opened: Promise<(part: string) => Logger> | null = null;
+let opened: ((part: string) => Logger) | null = null;
 
 /** Opens this process's log on stderr once; later calls return the same log. Text on a terminal, otherwise JSON lines. */
-export function openLog(level: LogLevel): Promise<(part: string) => Logger> {
-  return opened ??= configure(level, Deno.stderr.isTerminal());
+export function openLog(level: LogLevel): (part: string) => Logger {
+  return opened ??= createLog(level, Deno.stderr.isTerminal());
 }
 
-async function configure(level: LogLevel, terminal: boolean): Promise<(part: string) => Logger> {
-  const { configureSync, getAnsiColorFormatter, getLogger, getTextFormatter } = await loadLogTape();
-  const textFormatter = Deno.noColor ? getTextFormatter : getAnsiColorFormatter;
-  const forPeople = textFormatter({ timestamp: "time", value: String });
-  const format = terminal ? forPeople : jsonLine;
+function createLog(lowest: LogLevel, terminal: boolean): (part: string) => Logger {
   const lines = new StderrLines();
-  const stderr = (record: LogRecord) => lines.add(format(record), terminal || isUrgent(record));
-  const lowestLevel = level === "off" ? null : level;
-  configureSync({
-    sinks: { stderr },
-    loggers: [
-      { category: "parley", lowestLevel, sinks: ["stderr"] },
-      { category: ["logtape", "meta"], lowestLevel: "error", sinks: ["stderr"] },
-    ],
+  const format = terminal ? textLine : jsonLine;
+  const write = (part: string, level: keyof Logger) => {
+    if (LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf(lowest)) return () => {};
+    const isUrgent = level === "warning" || level === "error";
+    return (message: string, details: LogDetails) =>
+      lines.add(format({ level, part, message: fill(message, details), details }), terminal || isUrgent);
+  };
+  return (part) => ({
+    debug: write(part, "debug"),
+    info: write(part, "info"),
+    warning: write(part, "warning"),
+    error: write(part, "error"),
   });
-  return (part) => getLogger(["parley", part]);
 }
 
-function isUrgent({ level }: LogRecord): boolean {
-  return level !== "debug" && level !== "info";
+function fill(message: string, details: LogDetails): string {
+  if (!message.includes("{")) return message;
+  return message.replace(/\{(\w+)\}/g, (_, name) => String(details[name]));
 }
 
-/** `{ at, level, part, message, …details }`. LogTape's own formatter takes three times as long. */
-function jsonLine({ timestamp, level, category, message, properties }: LogRecord): string {
-  const at = new Date(timestamp).toISOString();
-  const line = { at, level, part: category.at(-1), message: message.join(""), ...properties };
-  return `${JSON.stringify(line)}\n`;
+interface LogLine {
+  readonly level: keyof Logger;
+  readonly part: string;
+  readonly message: string;
+  readonly details: LogDetails;
+}
+
+/** `{ at, level, part, message, …details }`. */
+function jsonLine({ level, part, message, details }: LogLine): string {
+  return `${JSON.stringify({ at: iso(Date.now()), level, part, message, ...details })}\n`;
+}
+
+const COLOURS = { debug: "gray", info: "green", warning: "yellow", error: "red" } as const;
+
+function textLine({ level, part, message }: LogLine): string {
+  const time = iso(Date.now()).slice(11, 23);
+  return `${time} ${styleText(COLOURS[level], level)} ${part}: ${message}\n`;
 }
 
 /** How many milliseconds a line, and how many characters together, may wait to be written. */

@@ -96,7 +96,7 @@ export class ServingMetrics {
   }
 
   /** Adds to the window. */
-  addToWindow(request: RequestOutcome, answer: { cache?: string; degraded?: unknown }): void {
+  addToWindow(request: RequestOutcome, answer: { cache?: string | undefined; degraded?: unknown }): void {
     const { status, ms } = request;
     const hit = answer.cache === "hit" || answer.cache === "stale";
     const degraded = answer.degraded !== undefined;

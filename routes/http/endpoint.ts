@@ -15,11 +15,11 @@ export interface LogEntry extends RequestOutcome {
   readonly request_id: string;
   readonly route: string;
   /** What the cache gave, if it was asked. */
-  readonly cache?: string;
+  readonly cache?: string | undefined;
   /** Stores that failed meanwhile, each with the cause. */
-  readonly degraded?: Readonly<Record<string, string>>;
+  readonly degraded?: Readonly<Record<string, string>> | undefined;
   /** What went wrong in the service; with a status below 500, after the response began. */
-  readonly error?: string;
+  readonly error?: string | undefined;
 }
 export type Log = (entry: LogEntry) => void;
 
@@ -111,10 +111,8 @@ export function handlerOf(
     const request = outcome(response.status);
     record(request);
     if (endpoint.answers) options.metrics.addToWindow(request, note);
-    if (options.log !== null) {
-      const { caller: _caller, facts: _facts, rate_limit: _limit, ...logged } = note;
-      options.log({ ...request, route: endpoint.route, ...logged });
-    }
+    const { cache, degraded, error } = note;
+    options.log?.({ ...request, route: endpoint.route, request_id, cache, degraded, error });
     return response;
   };
 }
