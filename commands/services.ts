@@ -191,6 +191,9 @@ export async function readOptions(config: Config): Promise<OpenOptions> {
   return (await openOptions(config)).create ? { create: "in_memory" } : { create: false };
 }
 
+/** How long a cached answer may miss what another process has written, in milliseconds. */
+const NOTICE_MS = 5;
+
 /**
  * The stores that answers are made from, and the run store, whose scheduler `/readyz` reports. A damaged or missing file
  * is an error of its store's calls, not of opening.
@@ -199,7 +202,7 @@ export async function openServing(config: Config, { inMemory = false } = {}) {
   const runs = await openOptions(config);
   const options = inMemory && runs.create ? { create: "in_memory" } as const : runs;
   return await openAll({
-    analytics: () => openAnalytics(config.analytics, { ...options, durable: true }),
+    analytics: () => openAnalytics(config.analytics, { ...options, durable: true, notice_ms: NOTICE_MS }),
     vectors: () => openVectors(config.vectors, options),
     graph: () => openGraph(config.graph, options),
     documents: () => openDocuments(config.documents, { ...options, durable: true }),

@@ -19,6 +19,8 @@ export interface OpenOptions {
   readonly create?: boolean | "in_memory";
   /** Whether a write survives a power cut once it is answered, at the cost of waiting for the disk. Default false; servers do. */
   readonly durable?: boolean;
+  /** How long epochs of users may miss a write of another process, in milliseconds. Default 0; servers are always asked. */
+  readonly notice_ms?: number;
 }
 
 type Adapters<Store> = Readonly<Record<string, (url: URL, options: OpenOptions) => Promise<Store>>>;
@@ -74,7 +76,10 @@ export const openGraph = opener<GraphStore>("PARLEY_GRAPH", {
 
 export const openAnalytics = opener<AnalyticsStore>("PARLEY_ANALYTICS", {
   sqlite: async (url, options) =>
-    new (await import("./analytics/sqlite/sqlite_analytics.ts")).SqliteAnalytics(fileOf(url, options)),
+    new (await import("./analytics/sqlite/sqlite_analytics.ts")).SqliteAnalytics({
+      ...fileOf(url, options),
+      notice_ms: options.notice_ms ?? 0,
+    }),
   postgres: openPostgresAnalytics,
   postgresql: openPostgresAnalytics,
 });

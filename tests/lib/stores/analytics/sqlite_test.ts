@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
+import { sleep } from "../../../../lib/core/abort.ts";
 import type { EngagementEvent } from "../../../../lib/core/types.ts";
 import { ANALYTICS_MIGRATIONS } from "../../../../lib/stores/analytics/schema.ts";
 import { SqliteAnalytics } from "../../../../lib/stores/analytics/sqlite/sqlite_analytics.ts";
@@ -39,6 +40,24 @@ Deno.test("SqliteAnalytics.deleteUsers() leaves no byte of them", async () => {
   assert.equal(await inFiles(dir, "erased-user"), false, "while open");
   await store.close();
   assert.equal(await inFiles(dir, "erased-user"), false, "after close");
+  await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("SqliteAnalytics.epochs() knows own writes at once, and those of another process soon", async () => {
+  const dir = await Deno.makeTempDir();
+  const [one, two] = [1, 2].map(() => new SqliteAnalytics({ path: `${dir}/analytics.db`, notice_ms: 5 }));
+  const epochs = async () =>
+    await Promise.all([one!, two!].map(async (store) => (await store.epochs({ user_id: "a" })).user));
+  await epochs();
+  for (let round = 0; round < 3; round++) {
+    const [before] = await epochs();
+    await one!.upsertEvents({ events: [event({ user_id: "a" })] });
+    const [own] = await epochs();
+    assert.ok(own! > before!);
+    while ((await epochs())[1]! < own!) await sleep(1);
+    assert.deepEqual(await epochs(), [own, own]);
+  }
+  for (const store of [one!, two!]) await store.close();
   await Deno.remove(dir, { recursive: true });
 });
 
