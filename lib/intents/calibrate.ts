@@ -49,7 +49,8 @@ const IN_SCOPE_SHARE = 0.9;
 const PRIOR = { threshold: 0.7, texts: 60 };
 const MIN_TEMPERATURE = 0.05;
 const MAX_TEMPERATURE = 20;
-const SEARCH_STEPS = 40;
+/** Find the temperature to a thousandth. */
+const SEARCH_STEPS = 20;
 const NEWTON_STEPS = 50;
 /** The smallest factor of a Newton step before the search stops. */
 const MIN_STEP = 1e-6;

@@ -7,7 +7,7 @@ import { type Matrix, matrixOf } from "../ml/matrix.ts";
 import { whitenAll } from "../ml/whitening.ts";
 
 /** Increases when equal examples would give another classifier, or its stored form changes. */
-export const CLASSIFIER_VERSION = 4;
+export const CLASSIFIER_VERSION = 5;
 
 /** A classifier, with the model and catalogue that it was fitted on. */
 export interface Classifier {

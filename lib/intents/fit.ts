@@ -43,8 +43,8 @@ interface FitOptions {
  * whether a text is in scope, come from three further fits, or with few examples up to twelve, each without a third of the
  * intents. The threshold comes from one to four fits of all intents, each without a quarter of the examples and their near
  * duplicates. All are validated on texts that they have not seen. The order of the examples does not matter, and equal input
- * gives equal bits. Time grows with examples × intents × dimension: two seconds for a thousand examples of a dozen intents, a
- * minute of a core for ten thousand of 77; every few milliseconds of it other work gets its turn. Needs two examples of each of
+ * gives equal bits. Time grows with examples × intents × dimension: a second for a thousand examples of a dozen intents, half
+ * a minute of a core for fifteen thousand of 150; every few milliseconds of it other work gets its turn. Needs two examples of each of
  * three intents.
  */
 export async function fit({ signal, onProgress = () => {}, ...options }: FitOptions): Promise<FittedModel> {

@@ -4,7 +4,7 @@ const SUFFICIENT_DECREASE = 1e-4;
 const MAX_HALVINGS = 20;
 
 /** A function's value at a point; fills in its gradient there. */
-type Objective = (point: Float64Array, gradient: Float64Array) => Promise<number>;
+export type Objective = (point: Float64Array, gradient: Float64Array) => Promise<number>;
 
 interface Step {
   readonly s: Float64Array;

@@ -1,9 +1,12 @@
-import { dot, type Matrix, matrixOf, rowOf, yieldIfDue } from "./matrix.ts";
+import { dot, type Matrix, rowOf, yieldIfDue } from "./matrix.ts";
+import { matrixProducts, type PaddedMatrix } from "./products.ts";
 
 /** The share of the scatter within intents that is assumed equal in every direction; `deno task bench intents` tries some. */
 const SHRINKAGE = 0.8;
 /** The most rows from which the scatter is estimated, evenly spaced. */
 const SCATTER_ROWS = 4_096;
+/** Rows between two turns of other work. */
+const ROW_BLOCK = 32;
 /** Keeps the scatter of identical examples above zero. */
 const MIN_SCATTER = 1e-6;
 
@@ -49,21 +52,39 @@ async function scatterOf(
   signal: AbortSignal | undefined,
 ): Promise<Float64Array> {
   const d = rows.dimension;
-  const scatter = new Float64Array(d * (d + 1) / 2);
-  const stride = Math.max(1, rows.rows / SCATTER_ROWS);
-  const deviation = new Float64Array(d);
-  let used = 0;
-  for (let at = 0; at < rows.rows; at += stride, used++) {
-    const n = Math.floor(at);
-    const centre = centres[classes[n]!]!;
-    for (let i = 0; i < d; i++) deviation[i] = rows.data[n * d + i]! - centre[i]!;
-    for (let i = 0, k = 0; i < d; i++) {
-      const by = deviation[i]!;
-      for (let j = 0; j <= i; j++, k++) scatter[k]! += by * deviation[j]!;
-    }
+  const { matrices: { block, square }, addProduct } = matrixProducts({
+    block: [ROW_BLOCK, d],
+    square: [d, d],
+  });
+  const used = Math.min(rows.rows, SCATTER_ROWS);
+  const numberOf = (i: number) => Math.floor(i * rows.rows / used);
+  for (let from = 0; from < used; from += ROW_BLOCK) {
     await yieldIfDue(signal);
+    const numbers = Array.from({ length: Math.min(ROW_BLOCK, used - from) }, (_, i) => numberOf(from + i));
+    loadDeviations(rows, numbers, (n) => centres[classes[n]!]!, block);
+    addProduct(block, block, square, { transposed: true });
   }
-  return scatter.map((value) => value / Math.max(1, used));
+  const scatter = new Float64Array(d * (d + 1) / 2);
+  for (let i = 0; i < d; i++) {
+    for (let j = 0; j <= i; j++) {
+      scatter[start(i) + j] = square.data[i * square.columns + j]! / Math.max(1, used);
+    }
+  }
+  return scatter;
+}
+
+/** Fills in by how much the rows differ from their centres, and zeros after the last one. */
+function loadDeviations(
+  { data, dimension }: Matrix,
+  numbers: readonly number[],
+  centreOf: (n: number) => Float64Array,
+  block: PaddedMatrix,
+): void {
+  numbers.forEach((n, row) => {
+    const [at, centre] = [row * block.columns, centreOf(n)];
+    for (let i = 0; i < dimension; i++) block.data[at + i] = data[n * dimension + i]! - centre[i]!;
+  });
+  block.data.fill(0, numbers.length * block.columns);
 }
 
 function shrink(scatter: Float64Array, d: number, shrinkage: number): void {
@@ -97,16 +118,52 @@ export function whiten({ mean, factor }: Whitening, vector: Float64Array): Float
   for (let i = 0, row = 0; i < vector.length; row += ++i) {
     solved[i] = (vector[i]! - mean[i]! - dot(factor, row, solved, 0, i)) / factor[row + i]!;
   }
-  const norm = Math.sqrt(dot(solved, 0, solved, 0, solved.length)) || 1;
-  return solved.map((value) => value / norm);
+  normalise(solved);
+  return solved;
 }
 
-/** {@link whiten} for all rows. */
-export async function whitenAll(whitening: Whitening, rows: Matrix, signal?: AbortSignal): Promise<Matrix> {
-  const done: Float64Array[] = [];
-  for (let n = 0; n < rows.rows; n++) {
+function normalise(vector: Float64Array): void {
+  const norm = Math.sqrt(dot(vector, 0, vector, 0, vector.length)) || 1;
+  for (let i = 0; i < vector.length; i++) vector[i]! /= norm;
+}
+
+/** {@link whiten} for all rows, by products with the factor's inverse. */
+export async function whitenAll(
+  { mean, factor }: Whitening,
+  rows: Matrix,
+  signal?: AbortSignal,
+): Promise<Matrix> {
+  const d = rows.dimension;
+  const { matrices: { block, inverse, solved }, addProduct } = matrixProducts({
+    block: [ROW_BLOCK, d],
+    inverse: [d, d],
+    solved: [ROW_BLOCK, d],
+  });
+  for (let i = 0; i < d; i++) {
     await yieldIfDue(signal);
-    done.push(whiten(whitening, rowOf(rows, n)));
+    solveColumn(factor, i, inverse);
   }
-  return matrixOf(done, rows.dimension);
+  const whitened = { data: new Float64Array(rows.data.length), rows: rows.rows, dimension: d };
+  for (let from = 0; from < rows.rows; from += ROW_BLOCK) {
+    await yieldIfDue(signal);
+    const numbers = Array.from({ length: Math.min(ROW_BLOCK, rows.rows - from) }, (_, i) => from + i);
+    loadDeviations(rows, numbers, () => mean, block);
+    solved.data.fill(0);
+    addProduct(block, inverse, solved);
+    for (const [i, n] of numbers.entries()) {
+      const row = rowOf(whitened, n);
+      row.set(solved.data.subarray(i * solved.columns, i * solved.columns + d));
+      normalise(row);
+    }
+  }
+  return whitened;
+}
+
+/** Fills in row `column` of the transposed inverse of a lower triangle: the solution of L z = e. */
+function solveColumn(factor: Float64Array, column: number, { data, columns }: PaddedMatrix): void {
+  const at = column * columns;
+  for (let i = column; i < columns && diagonal(i) < factor.length; i++) {
+    const sum = dot(factor, start(i) + column, data, at + column, i - column);
+    data[at + i] = ((i === column ? 1 : 0) - sum) / factor[diagonal(i)]!;
+  }
 }

@@ -18,6 +18,8 @@ import { matrixOf } from "../../lib/ml/matrix.ts";
 import { vote } from "../../lib/ml/nearest_neighbours.ts";
 import { fitWhitening, whiten, whitenAll } from "../../lib/ml/whitening.ts";
 import { random } from "../fixtures/rows.ts";
+import { examples as madeUp } from "../lib/intents/samples.ts";
+import process from "node:process";
 
 const ROOT = decodeURIComponent(new URL("../../", import.meta.url).pathname);
 const MODEL = `${ROOT}models/bge-small-en-v1.5`;
@@ -240,6 +242,27 @@ async function grouped(
   return [kept(fitted, of(known)), 1 - kept(fitted, of(out))];
 }
 
+/** The fit of many intents, to made-up vectors. */
+async function large({ intents, each }: { intents: number; each: number }): Promise<void> {
+  const examples = madeUp({ intents, each, dimension: 384 });
+  const [start, used] = [performance.now(), process.cpuUsage()];
+  let [lastTold, silence] = [start, 0];
+  const onProgress = () => {
+    silence = Math.max(silence, performance.now() - lastTold);
+    lastTold = performance.now();
+  };
+  await fit({ examples, onProgress });
+  const { user, system } = process.cpuUsage(used);
+  console.log(
+    `${examples.length} made-up examples of ${intents} intents: fitted in ${
+      ((performance.now() - start) / 1_000).toFixed(1)
+    } s, ${((user + system) / 1e6).toFixed(1)} s of CPU; progress reported every ${
+      (silence / 1_000).toFixed(1)
+    } s or sooner`,
+  );
+}
+
+await large({ intents: 150, each: 100 });
 const there = await Deno.stat(`${DATA}/train.csv`).then(() => true, () => false);
 if (!there) {
   console.log(`there is no Banking77 at ${DATA}: give the folder of its train.csv and test.csv`);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { matrixOf } from "../../../lib/ml/matrix.ts";
-import { fitWhitening, whiten } from "../../../lib/ml/whitening.ts";
+import { matrixOf, rowOf } from "../../../lib/ml/matrix.ts";
+import { fitWhitening, whiten, whitenAll } from "../../../lib/ml/whitening.ts";
 import { random } from "../../fixtures/rows.ts";
 
 const D = 3;
@@ -72,4 +72,15 @@ Deno.test("whiten() gives the unit vector along L⁻¹(x − mean)", () => {
   const [a, b] = whiten(whitening, Float64Array.of(7, 20));
   assert.ok(Math.abs(a! - 0.6) < 1e-12 && Math.abs(b! - 0.8) < 1e-12, `${a}, ${b}`);
   assert.deepEqual(whiten(whitening, Float64Array.of(1, 1)), Float64Array.of(0, 0));
+});
+
+Deno.test("whitenAll() gives for each row what whiten() gives for one", async () => {
+  const { rows, classes } = sample(70);
+  const whitening = await fitWhitening(rows, classes);
+  const all = await whitenAll(whitening, rows);
+  for (let n = 0; n < rows.rows; n++) {
+    whiten(whitening, rowOf(rows, n)).forEach((value, i) =>
+      assert.ok(Math.abs(value - rowOf(all, n)[i]!) < 1e-12, `row ${n}`)
+    );
+  }
 });
