@@ -24,12 +24,13 @@ export async function analytics(
     before: number,
   ): Promise<WriteCounts> => {
     let counts = NO_WRITES;
-    for await (
-      const batch of batches(readArtifact<Row>(context.services, input[table], signal), 500)
-    ) {
-      counts = addCounts(counts, await upsert(batch));
-      context.progress({ done: before + rowsOf(counts), total });
-    }
+    const rows = readArtifact<Row>(context.services, input[table], signal);
+    await store.inBulk(async () => {
+      for await (const batch of batches(rows, 500)) {
+        counts = addCounts(counts, await upsert(batch));
+        context.progress({ done: before + rowsOf(counts), total });
+      }
+    });
     record(context, table, input[table], counts);
     return counts;
   };

@@ -1,6 +1,6 @@
 import { batches } from "../../lib/core/batches.ts";
 import { counted } from "../../lib/core/text.ts";
-import { type Artifact, modelKey } from "../../lib/core/types.ts";
+import { type Artifact, type DirtyUser, modelKey } from "../../lib/core/types.ts";
 import {
   addDerived,
   clearMarks,
@@ -21,8 +21,10 @@ import { countsText, readArtifact } from "./artifact_rows.ts";
 import type { DirtyUserId } from "./graph.ts";
 import { refuseOtherModel, vectorSet } from "./vector_store.ts";
 
-/** Users derived at a time: what a kill costs at the most. */
+/** Users derived at a time. */
 export const USERS = 50;
+/** Users whose data are committed together: what a kill costs at the most. */
+export const USERS_PER_COMMIT = 2_000;
 
 /**
  * Derives the edges, the conversations and the profile of every dirty user, in the vectors and in the graph, and clears the marks
@@ -39,23 +41,45 @@ export async function conversations(
   context.version("model", modelKey(store.model));
   let done = context.loadCheckpoint<DerivedCounts>() ?? NOTHING_DERIVED;
   if (done.users > 0) context.log(`continues after ${done.users} of ${touched.rows} users`);
-  let skip = done.users;
+  const left = skipRows(readArtifact<DirtyUserId>(services, touched, signal), done.users);
   let options: DeriveOptions | undefined;
-  for await (const users of batches(readArtifact<DirtyUserId>(services, touched, signal), USERS)) {
-    if (skip > 0) {
-      skip -= users.length;
-      continue;
-    }
+  for await (const users of batches(left, USERS_PER_COMMIT)) {
     options ??= await deriveOptions(context, { embedder, store });
-    const { counts, marks } = await deriveUsers(options, users.map(({ user_id }) => user_id));
+    const user_ids = users.map(({ user_id }) => user_id);
+    const { counts, marks } = await deriveInBulk(services, options, user_ids, (derived) => {
+      context.progress({ done: done.users + derived, total: touched.rows });
+    });
     done = addDerived(done, counts);
+    // Only now, as all that was derived is committed.
     await clearMarks(services, marks, { signal });
     await context.saveCheckpoint(done);
-    context.progress({ done: done.users, total: touched.rows });
   }
   context.reads(services.artifact(touched));
   reportDerived(context, { store, embedder }, done);
   return done;
+}
+
+/** Derives users a few at a time, and commits all together. `progress` gets how many are done. */
+export async function deriveInBulk(
+  { graph, analytics }: Pick<Services, "graph" | "analytics">,
+  options: DeriveOptions,
+  user_ids: readonly string[],
+  progress: (users: number) => void = () => {},
+): Promise<Awaited<ReturnType<typeof deriveUsers>>> {
+  const { store } = options;
+  let counts = NOTHING_DERIVED;
+  const marks = { documents: [] as DirtyUser[], analytics: [] as DirtyUser[] };
+  const derive = async () => {
+    for await (const some of batches(user_ids, USERS)) {
+      const derived = await deriveUsers(options, some);
+      counts = addDerived(counts, derived.counts);
+      marks.documents.push(...derived.marks.documents);
+      marks.analytics.push(...derived.marks.analytics);
+      progress(counts.users);
+    }
+  };
+  await store.inBulk(() => graph.inBulk(() => analytics.inBulk(derive)));
+  return { counts, marks };
 }
 
 /** How this run derives users. */
@@ -67,6 +91,11 @@ export async function deriveOptions(
   const names = await readCampaignNames(services.analytics, { signal });
   const classify = await openClassify(services, writer.store, signal);
   return { ...writer, stores: services, names, gap_ms, ...classify && { classify }, log, signal };
+}
+
+async function* skipRows<Row>(rows: AsyncIterable<Row>, count: number): AsyncGenerator<Row> {
+  let at = 0;
+  for await (const row of rows) if (at++ >= count) yield row;
 }
 
 /** Classifies messages that had no vector when the run classified; null without a classifier of this model. */

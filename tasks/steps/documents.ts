@@ -20,10 +20,12 @@ export async function documents(
     return (await erasedUsers.write(messages, { write: upsert, undo, signal })).result;
   };
   let counts = NO_WRITES;
-  for await (const batch of batches(readArtifact<Message>(services, messages, signal), 500)) {
-    counts = addCounts(counts, await write(batch));
-    context.progress({ done: rowsOf(counts), total: messages.rows });
-  }
+  await services.documents.inBulk(async () => {
+    for await (const batch of batches(readArtifact<Message>(services, messages, signal), 500)) {
+      counts = addCounts(counts, await write(batch));
+      context.progress({ done: rowsOf(counts), total: messages.rows });
+    }
+  });
   context.log(countsText("messages", counts));
   const written = counts.inserted + counts.changed;
   context.rows({ in: messages.rows, out: written });

@@ -23,22 +23,29 @@ export async function vectors(
   const counts = { messages: NO_WRITES, campaigns: NO_WRITES };
   const erasedUsers = new ErasedUsers(services.analytics);
   const undo = (user_ids: string[]) => store.deleteUsers({ user_ids, signal });
-  for (const part of parts) {
-    context.reads(services.artifact(part));
-    for await (const batch of batches(readArtifact<EmbeddedRow>(services, part, signal), 500)) {
-      for (const collection of ["messages", "campaigns"] as const) {
-        const rows = batch.filter((row) => row.collection === collection);
-        if (rows.length === 0) continue;
-        const whole = await withVectors(store, collection, rows, signal);
-        const upsert = (rows: readonly VectorRow[]) => store.upsert({ collection, rows, signal });
-        const written = collection === "campaigns"
-          ? await upsert(whole)
-          : (await erasedUsers.write(whole as UserVectorRow[], { write: upsert, undo, signal })).result;
-        counts[collection] = addCounts(counts[collection], written);
-      }
-      context.progress({ done: rowsOf(counts.messages) + rowsOf(counts.campaigns), total });
+  const write = async (batch: readonly EmbeddedRow[]) => {
+    for (const collection of ["messages", "campaigns"] as const) {
+      const rows = batch.filter((row) => row.collection === collection);
+      if (rows.length === 0) continue;
+      const whole = await withVectors(store, collection, rows, signal);
+      const upsert = (rows: readonly VectorRow[]) => store.upsert({ collection, rows, signal });
+      const written = collection === "campaigns"
+        ? await upsert(whole)
+        : (await erasedUsers.write(whole as UserVectorRow[], { write: upsert, undo, signal })).result;
+      counts[collection] = addCounts(counts[collection], written);
     }
-  }
+    context.progress({ done: rowsOf(counts.messages) + rowsOf(counts.campaigns), total });
+  };
+  const writeAll = async () => {
+    for (const part of parts) {
+      context.reads(services.artifact(part));
+      for await (const batch of batches(readArtifact<EmbeddedRow>(services, part, signal), 500)) {
+        await write(batch);
+      }
+    }
+  };
+  // Without rows, the file of a model is not created.
+  if (total > 0) await store.inBulk(writeAll);
   report(context, store, counts, total);
   return counts;
 }

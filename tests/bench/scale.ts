@@ -18,8 +18,8 @@ import { ANSWER_MS } from "../../lib/recommend/store_policy.ts";
 import { VersionData } from "../../lib/recommend/version_data.ts";
 import { MemoryCache } from "../../lib/stores/cache/memory/memory_cache.ts";
 import { createApp } from "../../routes/app.ts";
-import { addDerived, deriveUsers, NOTHING_DERIVED } from "../../lib/derive/derive_users.ts";
-import { deriveOptions, USERS } from "../../tasks/steps/conversations.ts";
+import { addDerived, NOTHING_DERIVED } from "../../lib/derive/derive_users.ts";
+import { deriveInBulk, deriveOptions, USERS_PER_COMMIT } from "../../tasks/steps/conversations.ts";
 import type { VersionFile } from "../../lib/stores/analytics/port.ts";
 import { RANKER_FILE } from "../../lib/recommend/ranker_file.ts";
 import { learn } from "../../tasks/steps/learn/learn.ts";
@@ -43,8 +43,9 @@ const STEPS: Record<string, (services: Services, folder: string) => Promise<stri
     const store = await services.vectors.forModel({ model: embedder.model });
     const options = await deriveOptions(context, { store, embedder });
     let done = NOTHING_DERIVED;
-    for await (const users of batches(Array.from({ length: WORLD.users }, (_, at) => userId(at)), USERS)) {
-      done = addDerived(done, (await deriveUsers(options, users)).counts);
+    const all = Array.from({ length: WORLD.users }, (_, at) => userId(at));
+    for await (const users of batches(all, USERS_PER_COMMIT)) {
+      done = addDerived(done, (await deriveInBulk(services, options, users)).counts);
     }
     return `${done.conversations} conversations, ${done.edges} edges`;
   },

@@ -14,6 +14,7 @@ import type { WordCounts } from "../../core/text.ts";
 import type { DirtyUserStore } from "../documents/port.ts";
 import type { StoredTables } from "../runs/port.ts";
 import type { TombstoneStore } from "../tombstones/port.ts";
+import type { BulkWriter } from "../bulk/port.ts";
 
 /** How many events of each type there were. */
 export interface EngagementCounts {
@@ -330,7 +331,7 @@ export interface SetPersonalisationOptions extends Abortable {
 }
 
 export interface AnalyticsStore
-  extends CampaignStore, EventStore, ReleaseStore, SourceStore, WordingStore, RightsStore {
+  extends CampaignStore, EventStore, ReleaseStore, SourceStore, WordingStore, RightsStore, BulkWriter {
   /**
    * 32 random bytes that are made at the first call and then stay, so that all processes on the store sign alike. They are not
    * part of the digest.

@@ -530,6 +530,10 @@ export class SqlAnalytics implements AnalyticsStore {
     return this.rights.optedOut(options);
   }
 
+  inBulk<T>(work: () => Promise<T>): Promise<T> {
+    return this.db.inBulk(work);
+  }
+
   compact(options: Abortable = {}): Promise<void> {
     return this.db.compact(options);
   }

@@ -10,6 +10,7 @@ import type {
   WriteCounts,
 } from "../../core/types.ts";
 import type { TombstoneStore } from "../tombstones/port.ts";
+import type { BulkWriter } from "../bulk/port.ts";
 
 /** How often one user expressed one intent, and when last (ISO time). */
 export interface IntentCount {
@@ -147,7 +148,7 @@ export interface QuarantineStore {
   pruneQuarantine(options: { before: string } & Abortable): Promise<number>;
 }
 
-export interface DocumentStore extends MessageStore, ClassificationStore, QuarantineStore {
+export interface DocumentStore extends MessageStore, ClassificationStore, QuarantineStore, BulkWriter {
   readonly tombstones: TombstoneStore;
   /** Removes all messages of these users, and their marks as dirty; returns how many messages it removed. */
   deleteUsers(options: { user_ids: readonly string[] } & Abortable): Promise<number>;

@@ -222,6 +222,10 @@ export class SqlDocuments implements DocumentStore {
     return deleted;
   }
 
+  inBulk<T>(work: () => Promise<T>): Promise<T> {
+    return this.db.inBulk(work);
+  }
+
   compact(options: Abortable = {}): Promise<void> {
     return this.db.compact(options);
   }

@@ -183,6 +183,8 @@ export interface SqlDatabase {
   read<T>(steps: () => Steps<T>, options?: Limits): Promise<T>;
   /** One transaction, whole or not at all. */
   write<T>(steps: () => Steps<T>, options?: Limits): Promise<T>;
+  /** See `BulkWriter`. */
+  inBulk<T>(work: () => Promise<T>): Promise<T>;
   /**
    * Applies `each` to groups of rows, in their order and in as many transactions as it takes for none to be long: groups of some
    * 50 rows for about 10 ms on SQLite, where a transaction has the file to itself, and one of some 1,000 on PostgreSQL. Returns

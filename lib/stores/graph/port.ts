@@ -2,6 +2,7 @@ import type { Abortable, Health, HealthOptions } from "../../core/types.ts";
 import type { Engagement, EngagementCounts } from "../analytics/port.ts";
 import type { IntentCount } from "../documents/port.ts";
 import type { TombstoneStore } from "../tombstones/port.ts";
+import type { BulkWriter } from "../bulk/port.ts";
 
 /** `(:Campaign)-[:TARGETS]->(:Intent)`. */
 export interface Target {
@@ -59,7 +60,7 @@ export const EDGE_TYPES = [
  * `(:User)-[:HAD]->(:Conversation)-[:LED_TO {impressions, clicks, conversions, dismissals}]->(:Campaign)`.
  * Edges are set from a recount of their keys, never incremented, so a retry changes nothing.
  */
-export interface GraphStore {
+export interface GraphStore extends BulkWriter {
   readonly tombstones: TombstoneStore;
   /** Makes these campaigns' targets exactly the given intents; returns the number of their edges. */
   setTargets(

@@ -5,8 +5,9 @@ import { tombstonesSchema } from "../engines/tombstones.ts";
 export const TOMBSTONES = "graph_tombstones";
 
 /**
- * ENGAGED edges are stored in the order of users, so that a user's edges are read together. The index on `campaign_id` finds
- * those of a campaign, and keeps each pair unique. A PostgreSQL schema may also have analytics, with `campaigns` of their own.
+ * Edges of users are stored in the order of users: they are read together, and a nightly run, which goes through users in that order, writes each
+ * page once. No index is by campaign, since it would be most of what a run writes: each edge would change another of its pages. To
+ * delete a campaign, all edges are read. A PostgreSQL schema may also have analytics, with `campaigns` of their own.
  */
 export const GRAPH_MIGRATIONS: readonly Migration[] = [
   (sql) => `
@@ -54,6 +55,23 @@ CREATE INDEX led_to_by_campaign ON led_to (campaign_id);
 `,
   (sql) => sql.engine === "sqlite" ? "ALTER TABLE campaigns RENAME TO graph_campaigns" : "",
   tombstonesSchema(TOMBSTONES),
+  (sql) => `
+CREATE TABLE engaged_by_user (
+  user_id ${sql.text} NOT NULL,
+  campaign_id ${sql.text} NOT NULL,
+  impressions ${sql.integer} NOT NULL,
+  clicks ${sql.integer} NOT NULL,
+  conversions ${sql.integer} NOT NULL,
+  dismissals ${sql.integer} NOT NULL,
+  last ${sql.text} NOT NULL,
+  PRIMARY KEY (user_id, campaign_id)
+) ${sql.strictKeyed};
+INSERT INTO engaged_by_user (user_id, campaign_id, impressions, clicks, conversions, dismissals, last)
+  SELECT user_id, campaign_id, impressions, clicks, conversions, dismissals, last FROM engaged ORDER BY user_id, campaign_id;
+DROP TABLE engaged;
+ALTER TABLE engaged_by_user RENAME TO engaged;
+DROP INDEX led_to_by_campaign;
+`,
 ];
 
 /**
@@ -84,7 +102,7 @@ export const EXPRESSED: EdgeTable = {
 export const ENGAGED: EdgeTable = {
   name: "engaged",
   columns: { user_id: "text", campaign_id: "text", ...COUNTS, last: "text" },
-  key: ["campaign_id", "user_id"],
+  key: ["user_id", "campaign_id"],
   owners: [["user_id", "campaign_id"]],
 };
 /** A conversation may have been another user's, so its edges are set too. */

@@ -168,7 +168,12 @@ export class SqlGraph implements GraphStore {
     const ids = storableJson(campaign_ids);
     let engagement = 0;
     for (const sql of this.sql.deleteEngagement) {
-      engagement += await this.db.writeAll((limit) => run(sql, ids, limit), { signal });
+      for (let after: string | null = ""; after !== null;) {
+        const from: string = after;
+        const part = await this.db.write(() => this.deletePartSteps(sql, ids, from), { signal });
+        engagement += part.deleted;
+        after = part.node;
+      }
     }
     const { deleteTargets, unlistCampaigns } = this.sql;
     const steps = this.deleteSteps.bind(this);
@@ -178,6 +183,16 @@ export class SqlGraph implements GraphStore {
       return deleted;
     }, { signal });
     return engagement + sum(targets);
+  }
+
+  /** Returns the last node of the part, or null if no nodes are left. */
+  private *deletePartSteps(
+    { partEnd, deletePart }: GraphSql["deleteEngagement"][number],
+    ids: string,
+    after: string,
+  ): Steps<{ node: string | null; deleted: number }> {
+    const { node } = (yield* get<{ node: string | null }>(partEnd, after))!;
+    return { node, deleted: node === null ? 0 : yield* run(deletePart, ids, after, node) };
   }
 
   private *deleteSteps(statements: readonly string[], ids: readonly string[]): Steps<number> {
@@ -222,6 +237,10 @@ export class SqlGraph implements GraphStore {
   ): Promise<GraphEdges[Type][]> {
     const { ofOwners } = this.sql.edges[type]!;
     return this.db.query(() => all<GraphEdges[Type]>(ofOwners, storableJson(user_ids)), { signal });
+  }
+
+  inBulk<T>(work: () => Promise<T>): Promise<T> {
+    return this.db.inBulk(work);
   }
 
   compact(options: Abortable = {}): Promise<void> {

@@ -8,6 +8,7 @@ import type {
   WriteCounts,
 } from "../../core/types.ts";
 import type { TombstoneStore } from "../tombstones/port.ts";
+import type { BulkWriter } from "../bulk/port.ts";
 
 /** The collections that are searched; messages are read by id only. */
 export const INDEXED = ["profiles", "conversations", "campaigns"] as const;
@@ -51,7 +52,7 @@ export interface IndexFault {
 }
 
 /** Vectors of one model, with nearest-neighbour search over profiles, conversations and campaigns. Before the first write it is empty. */
-export interface VectorStore {
+export interface VectorStore extends BulkWriter {
   readonly model: ModelIdentity;
   readonly tombstones: TombstoneStore;
   /**

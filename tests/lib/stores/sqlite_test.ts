@@ -243,3 +243,48 @@ Deno.test("Sqlite.compact() leaves no copy of deleted rows that pages had, and e
   sql.close();
   await Deno.remove(dir, { recursive: true });
 });
+
+inFolder("Sqlite.inBulk() commits at its end, or as soon as another waits for the lock", async (path) => {
+  const [db, other] = [1, 2].map(() => new Sqlite({ path, migrations: [V1], busy_ms: 0 })) as [
+    Sqlite,
+    Sqlite,
+  ];
+  const rows = (of: Sqlite) => of.get<{ n: number }>("SELECT count(*) AS n FROM things")!.n;
+  const add = (to: Sqlite) => to.write(() => to.run("INSERT INTO things DEFAULT VALUES"));
+  const before = rows(db);
+  await db.inBulk(async () => {
+    for (let n = 0; n < 3; n++) await add(db);
+    assert.deepEqual([rows(db), await db.read(() => rows(db)), rows(other)], [
+      before + 3,
+      before + 3,
+      before,
+    ]);
+    await add(other);
+    assert.equal(rows(other), before + 4);
+    await add(db);
+    assert.equal(rows(other), before + 4, "the next transaction is open");
+  });
+  assert.equal(rows(other), before + 5);
+  assert.deepEqual(
+    [...Deno.readDirSync(path.replace(/[^/]+$/, ""))].filter(({ name }) => name.endsWith("-awaited")),
+    [],
+  );
+  for (const each of [db, other]) each.close();
+});
+
+inFolder("Sqlite.inBulk() throws what a write in it has thrown, even if its work continues", async (path) => {
+  const db = new Sqlite({ path, migrations: ["CREATE TABLE done (n INTEGER PRIMARY KEY)"] });
+  const add = (n: number) => db.write(() => db.run("INSERT INTO done VALUES (?)", n));
+  await assert.rejects(
+    db.inBulk(async () => {
+      await add(1);
+      await assert.rejects(add(1), /UNIQUE/);
+      await add(2);
+    }),
+    /UNIQUE/,
+  );
+  assert.deepEqual(db.all("SELECT n FROM done"), [{ n: 2 }], "1 was rolled back");
+  await db.inBulk(() => add(3));
+  assert.equal(db.all("SELECT n FROM done").length, 2);
+  db.close();
+});

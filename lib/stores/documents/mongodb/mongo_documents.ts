@@ -223,6 +223,10 @@ export class MongoDocuments implements DocumentStore {
   }
 
   /** Nothing: the server writes over the space of deleted documents. */
+  inBulk<T>(work: () => Promise<T>): Promise<T> {
+    return work();
+  }
+
   // deno-lint-ignore require-await -- embedded stores have something to do
   async compact({ signal }: Abortable = {}): Promise<void> {
     signal?.throwIfAborted();

@@ -96,6 +96,10 @@ export class PostgresDatabase implements SqlDatabase {
     return this.postgres.write((session) => execute(session, steps()), options);
   }
 
+  inBulk<T>(work: () => Promise<T>): Promise<T> {
+    return work();
+  }
+
   async writeEach<Row, T>(
     rows: readonly Row[],
     each: (group: readonly Row[]) => Steps<T>,

@@ -7,6 +7,7 @@ import {
 import { sleep, yieldToEventLoop } from "../../../core/abort.ts";
 import { messageOf, ParleyError } from "../../../core/errors.ts";
 import type { Abortable, Health, HealthOptions } from "../../../core/types.ts";
+import { BulkTransaction } from "./bulk_transaction.ts";
 import { SqliteConnection } from "./connection.ts";
 import type { Result, Statement } from "../sql.ts";
 import { MALFORMED, RESTORE, type SqliteOptions, transaction } from "./file.ts";
@@ -67,10 +68,12 @@ export class Sqlite {
   private readonly connection: SqliteConnection;
   private readonly statements = new Map<string, Prepared>();
   private preparedOn: DatabaseSync | null = null;
+  private readonly bulk: BulkTransaction;
 
   /** Throws `denied` if this process lacks the permission to open the file. */
   constructor(private readonly options: SqliteOptions) {
     this.connection = new SqliteConnection(options);
+    this.bulk = new BulkTransaction(() => this.db, options.path);
   }
 
   /** The open database. */
@@ -164,6 +167,8 @@ export class Sqlite {
     return this.unlessLocked(() => {
       signal?.throwIfAborted();
       const { db } = this;
+      // Within a bulk load.
+      if (db.isTransaction) return body();
       db.exec("BEGIN");
       try {
         return body();
@@ -179,13 +184,27 @@ export class Sqlite {
    */
   async write<T>(body: () => T, options: Abortable = {}): Promise<T> {
     options.signal?.throwIfAborted();
+    const { bulk } = this;
     return await this.unlessLocked(async () => {
       await yieldToEventLoop(options);
-      return transaction(this.db, body);
-    });
+      if (!bulk.isActive) return transaction(this.db, body);
+      await bulk.pause();
+      return bulk.add(body);
+    }, () => bulk.isActive || bulk.awaitLock());
   }
 
-  private async unlessLocked<T>(attempt: () => T | Promise<T>): Promise<T> {
+  /**
+   * Gathers what `work` writes in few, long transactions, each of which commits as soon as another process waits for the lock;
+   * all is committed when this resolves. Meanwhile other calls see what is not committed yet.
+   */
+  inBulk<T>(work: () => Promise<T>): Promise<T> {
+    return this.bulk.gather(work);
+  }
+
+  private async unlessLocked<T>(
+    attempt: () => T | Promise<T>,
+    onLocked: () => void = () => {},
+  ): Promise<T> {
     const deadline = performance.now() + LOCK_TIMEOUT_MS;
     while (true) {
       try {
@@ -193,6 +212,7 @@ export class Sqlite {
       } catch (error) {
         if (!isBusy(error)) throw this.connection.explain(error);
         if (performance.now() > deadline) throw this.locked(error);
+        onLocked();
       }
       await sleep(1 + Math.random() * 9);
     }
@@ -200,7 +220,8 @@ export class Sqlite {
 
   /**
    * Applies `each` to every row, in as many transactions as it takes for none to hold the lock longer than about
-   * 20 ms. `beforeCommit` runs at the end of each of them. Neither may await. The signal is checked between them.
+   * 20 ms, or in as many parts of that of a bulk load. `beforeCommit` runs at the end of each of them. Neither may await. The
+   * signal is checked between them.
    */
   async writeEach<T>(
     rows: readonly T[],
@@ -210,7 +231,7 @@ export class Sqlite {
     signal?.throwIfAborted();
     for (let next = 0; next < rows.length;) {
       // A writer in another process polls for the lock: without a gap it would wait until all rows are written.
-      if (next > 0) await sleep(1);
+      if (next > 0 && !this.bulk.isActive) await sleep(1);
       next = await this.write(() => {
         const end = applyFor(MAX_LOCK_MS, rows, next, each);
         beforeCommit?.();
@@ -237,6 +258,7 @@ export class Sqlite {
 
   /** Moves the write-ahead log into the file, so that no erased byte stays in the log. */
   async scrub(): Promise<void> {
+    this.bulk.commit();
     const deadline = performance.now() + LOCK_TIMEOUT_MS;
     while (!this.checkpoint()) {
       if (performance.now() > deadline) throw this.locked(null);
@@ -266,6 +288,7 @@ export class Sqlite {
     const named = keyed || (key?.type === "INTEGER" && others.length === 0);
     const names = [...named ? [] : ["rowid"], ...columns.map(({ name }) => `"${name}"`)].join(", ");
     const order = keyed ? "" : `ORDER BY ${named ? `"${key!.name}"` : "rowid"}`;
+    this.bulk.commit();
     // References are to rows that are back when the transaction ends.
     this.db.exec("PRAGMA foreign_keys = OFF");
     try {
@@ -312,6 +335,7 @@ export class Sqlite {
   }
 
   close(): void {
+    this.bulk.commit();
     this.statements.clear();
     this.preparedOn = null;
     this.connection.close();

@@ -82,6 +82,10 @@ export class SqliteDatabase implements SqlDatabase {
     return this.sqlite.write(() => this.execute(steps()), options);
   }
 
+  inBulk<T>(work: () => Promise<T>): Promise<T> {
+    return this.sqlite.inBulk(work);
+  }
+
   async writeEach<Row, T>(
     rows: readonly Row[],
     each: (group: readonly Row[]) => Steps<T>,

@@ -260,6 +260,10 @@ export class Neo4jGraph implements GraphStore {
   }
 
   /** Nothing: the server writes over deleted records when it needs their space. */
+  inBulk<T>(work: () => Promise<T>): Promise<T> {
+    return work();
+  }
+
   // deno-lint-ignore require-await -- embedded stores have something to do
   async compact({ signal }: Abortable = {}): Promise<void> {
     signal?.throwIfAborted();

@@ -305,6 +305,10 @@ export class MilvusVectors implements VectorStore {
   }
 
   /** Nothing: the server compacts by itself. */
+  inBulk<T>(work: () => Promise<T>): Promise<T> {
+    return work();
+  }
+
   // deno-lint-ignore require-await -- embedded stores have something to do
   async compact({ signal }: Abortable = {}): Promise<void> {
     signal?.throwIfAborted();

@@ -403,6 +403,10 @@ export class PostgresVectors implements VectorStore {
   }
 
   /** Nothing: to rewrite tables is the administrator's decision, since it locks them. */
+  inBulk<T>(work: () => Promise<T>): Promise<T> {
+    return work();
+  }
+
   // deno-lint-ignore require-await -- embedded stores have something to do
   async compact({ signal }: Abortable = {}): Promise<void> {
     signal?.throwIfAborted();

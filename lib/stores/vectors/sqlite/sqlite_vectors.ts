@@ -237,6 +237,10 @@ export class SqliteVectors implements VectorStore {
     return deleted;
   }
 
+  inBulk<T>(work: () => Promise<T>): Promise<T> {
+    return this.files.write().sql.inBulk(work);
+  }
+
   async compact({ signal }: Abortable = {}): Promise<void> {
     await this.sql.compact({ signal });
   }

@@ -5,6 +5,7 @@ import { Sqlite } from "../../../../lib/stores/engines/sqlite/sqlite.ts";
 import { graphContract } from "../../../contracts/graph.ts";
 import { inFiles } from "../../../fixtures/files.ts";
 import { handlesIn } from "../../../fixtures/handles.ts";
+import { minute } from "../../../fixtures/rows.ts";
 
 graphContract("SqliteGraph", () => handlesIn((dir) => new SqliteGraph({ path: `${dir}/graph.db` })));
 
@@ -72,4 +73,21 @@ Deno.test("SqliteGraph keeps what a file held before there were conversations", 
   assert.equal(await store.setConversations({ user_ids: ["a"], conversations }), 1);
   await store.close();
   await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("SqliteGraph.deleteCampaigns() finds edges in all parts of a long table", async () => {
+  const store = new SqliteGraph({ path: ":memory:" });
+  const user_ids = Array.from({ length: 6_000 }, (_, at) => `u-${at}`);
+  const edge = { impressions: 1, clicks: 0, conversions: 0, dismissals: 0, last: minute(1) };
+  const edges = user_ids.flatMap((user_id, at) =>
+    [`k-${at % 2}`, "k-2"].map((campaign_id) => ({ user_id, campaign_id, ...edge }))
+  );
+  await store.setEngaged({ user_ids, edges });
+  assert.equal(await store.deleteCampaigns({ campaign_ids: ["k-0", "k-2"] }), 9_000);
+  const left = await Array.fromAsync(store.edges({ type: "engaged" }));
+  assert.deepEqual([left.length, new Set(left.map(({ campaign_id }) => campaign_id))], [
+    3_000,
+    new Set(["k-1"]),
+  ]);
+  await store.close();
 });
