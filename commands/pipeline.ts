@@ -2,6 +2,8 @@ import { type Command, InvalidArgumentError, Option } from "../deps.ts";
 import type { Config } from "../lib/config.ts";
 import { type Split, SPLITS } from "../lib/evaluate/splits.ts";
 import { EXPORT_FORMATS } from "../lib/exports/answer_lines.ts";
+import { REPROCESS } from "../lib/stores/runs/port.ts";
+import type { BackfillFlags } from "./backfill.ts";
 import type { EvaluateOptions } from "./evaluate.ts";
 import type { ExportOptions } from "./export.ts";
 import type { TestOptions } from "./dag.ts";
@@ -319,6 +321,44 @@ function addChanging(pipeline: Command, verb: Verb): void {
         ),
       );
   }
+  pipeline.command("backfill <dag>").description("queue the runs of past days, after all other queued runs")
+    .requiredOption("--from <day>", "the first day, such as 2026-05-01, in the zone of the dag's schedule")
+    .requiredOption("--to <day>", "the last day")
+    .addOption(
+      new Option(
+        "--reprocess <which>",
+        "which days run again whose run has ended: none, failed ones, or all completed ones",
+      )
+        .choices(REPROCESS).default("none"),
+    )
+    .option("--max-active <n>", "how many of its runs may be in progress at one time", positive, 1)
+    .option("--backwards", "the newest day first", false)
+    .option("--param <name=value...>", "a param of the new runs; the value is JSON, else text", [])
+    .option("--dry-run", "show what it would do with each day", false).option(...json)
+    .action(
+      verb(async (config, dag: string, flags: BackfillFlags) =>
+        (await import("./backfill.ts")).backfill(config, dag, flags)
+      ),
+    );
+  const backfills = pipeline.command("backfills").description("the newest backfills with their progress")
+    .option("--dag <id>", "of this dag only").option(
+      "--limit <n>",
+      "maximum number of backfills",
+      positive,
+      20,
+    )
+    .option(...json)
+    .action(
+      verb(async (config, options: Json & { dag?: string; limit: number }) =>
+        (await import("./backfill.ts")).listBackfills(config, options)
+      ),
+    );
+  backfills.command("cancel <backfill>").description("cancel what is queued or in progress").option(...json)
+    .action(
+      verb(async (config, backfill: string, options: Json) =>
+        (await import("./backfill.ts")).endBackfill(config, backfill, options)
+      ),
+    );
   pipeline.command("prune").description("remove the records of ended runs")
     .requiredOption("--older-than <age>", "30d, 12h or 5m").option(...json)
     .action(

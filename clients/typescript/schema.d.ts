@@ -389,6 +389,64 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/pipeline/backfills": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The newest backfills with their progress */
+        get: operations["listBackfills"];
+        put?: never;
+        /**
+         * Queue the runs of past days
+         * @description Queues a run for each time that the dag was due from one day to another, in the zone of its schedule, at most 366. They run after all other runs that are queued. Asked again, it adds what is missing. `backfill_id` is null if nothing was to be done, or in a dry run.
+         */
+        post: operations["startBackfill"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/pipeline/backfills/{backfill_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A backfill with its progress */
+        get: operations["getBackfill"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/pipeline/backfills/{backfill_id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel a backfill
+         * @description Its queued runs end at once, those in progress when their process notices. 409 if all have ended.
+         */
+        post: operations["cancelBackfill"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/audit": {
         parameters: {
             query?: never;
@@ -1089,7 +1147,8 @@ export interface components {
              */
             state: "queued" | "running" | "success" | "failed" | "cancelled" | "skipped" | "interrupted";
             /** @enum {string} */
-            trigger: "manual" | "schedule" | "external";
+            trigger: "manual" | "schedule" | "backfill" | "external";
+            backfill_id: string | null;
             /** Format: date-time */
             logical_date: string;
             params: {
@@ -1112,7 +1171,8 @@ export interface components {
              */
             state: "queued" | "running" | "success" | "failed" | "cancelled" | "skipped" | "interrupted";
             /** @enum {string} */
-            trigger: "manual" | "schedule" | "external";
+            trigger: "manual" | "schedule" | "backfill" | "external";
+            backfill_id: string | null;
             /** Format: date-time */
             logical_date: string;
             params: {
@@ -1144,6 +1204,46 @@ export interface components {
             run: components["schemas"]["RunDetails"];
             /** @description Its tasks that run again. */
             cleared: string[];
+        };
+        StartedBackfill: {
+            backfill_id: string | null;
+            plan: components["schemas"]["BackfillPlan"];
+        };
+        /** @description In the order in which the runs start. */
+        BackfillPlan: {
+            run_id: string;
+            /** Format: date-time */
+            logical_date: string;
+            /** @enum {string} */
+            action: "create" | "run again" | "leave";
+            /** @description Of the run that is there; null if there is none. */
+            state: ("queued" | "running" | "success" | "failed" | "cancelled") | null;
+        }[];
+        BackfillList: {
+            backfills: components["schemas"]["Backfill"][];
+        };
+        Backfill: {
+            backfill_id: string;
+            dag_id: string;
+            /** Format: date */
+            from_day: string;
+            /** Format: date */
+            to_day: string;
+            /** @enum {string} */
+            reprocess: "none" | "failed" | "completed";
+            max_active: number;
+            backwards: boolean;
+            /** Format: date-time */
+            created_at: string;
+            cancelled_at: string | null;
+            /** @description Its runs, counted by state. */
+            runs: {
+                queued: number;
+                running: number;
+                success: number;
+                failed: number;
+                cancelled: number;
+            };
         };
         AuditPage: {
             entries: components["schemas"]["AuditEntry"][];
@@ -2376,6 +2476,182 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RetriedRun"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    listBackfills: {
+        parameters: {
+            query?: {
+                dag?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description At most 100, newest first. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "RateLimit-Limit"?: string;
+                    "RateLimit-Remaining"?: string;
+                    "RateLimit-Reset"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackfillList"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    startBackfill: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    dag_id: string;
+                    /** Format: date */
+                    from: string;
+                    /** Format: date */
+                    to: string;
+                    /**
+                     * @description Which occurrences run again whose run has ended: none, those that failed, or all.
+                     * @default none
+                     * @enum {string}
+                     */
+                    reprocess?: "none" | "failed" | "completed";
+                    /**
+                     * @description How many of its runs may be in progress at one time. Dags that publish run one at a time in any case.
+                     * @default 1
+                     */
+                    max_active?: number;
+                    /**
+                     * @description The newest day first.
+                     * @default false
+                     */
+                    backwards?: boolean;
+                    /**
+                     * @description Only answers the plan.
+                     * @default false
+                     */
+                    dry_run?: boolean;
+                    /** @default {} */
+                    params?: {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+        };
+        responses: {
+            /** @description What it does with each occurrence. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "RateLimit-Limit"?: string;
+                    "RateLimit-Remaining"?: string;
+                    "RateLimit-Reset"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StartedBackfill"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    getBackfill: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The backfill. */
+                backfill_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The backfill. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "RateLimit-Limit"?: string;
+                    "RateLimit-Remaining"?: string;
+                    "RateLimit-Reset"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Backfill"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    cancelBackfill: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The backfill. */
+                backfill_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description The backfill, which ends. */
+            202: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "RateLimit-Limit"?: string;
+                    "RateLimit-Remaining"?: string;
+                    "RateLimit-Reset"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Backfill"];
                 };
             };
             400: components["responses"]["BadRequest"];

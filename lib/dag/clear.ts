@@ -57,7 +57,7 @@ export function downstream<Services>(
 function planClear(
   { run, tasks }: RunSnapshot,
   ids: readonly string[],
-  options: { keep_checkpoints: boolean },
+  options: { keep_checkpoints: boolean; backfill_id: string | undefined },
 ): RunChanges {
   if (run.ended_at === null) {
     throw new ParleyError(
@@ -68,7 +68,13 @@ function planClear(
   const cleared = tasks.filter(({ task_id }) => ids.includes(task_id)).map(reset);
   if (cleared.length === 0) return {};
   return {
-    run: { state: "queued", started_at: null, ended_at: null, error: null },
+    run: {
+      state: "queued",
+      started_at: null,
+      ended_at: null,
+      error: null,
+      ...options.backfill_id !== undefined && { backfill_id: options.backfill_id },
+    },
     tasks: cleared,
     discard: options.keep_checkpoints ? [] : ids,
   };
@@ -86,6 +92,8 @@ export async function clearRun<Services>(options: {
   scope: ClearScope;
   /** Default false: the tasks begin from nothing. */
   keep_checkpoints?: boolean;
+  /** The backfill that the run becomes part of. Default: it stays in the one that it is of, if any. */
+  backfill_id?: string;
 }): Promise<string[]> {
   let ids: string[] = [];
   await options.runs.revise({
@@ -93,7 +101,10 @@ export async function clearRun<Services>(options: {
     now: options.clock.now(),
     plan: (snapshot) => {
       ids = tasksToClear(options.dag, snapshot.tasks, options.scope);
-      return planClear(snapshot, ids, { keep_checkpoints: options.keep_checkpoints ?? false });
+      return planClear(snapshot, ids, {
+        keep_checkpoints: options.keep_checkpoints ?? false,
+        backfill_id: options.backfill_id,
+      });
     },
   });
   return ids;

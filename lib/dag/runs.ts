@@ -60,6 +60,12 @@ export async function checkRemoteParams<Services>(
   return checkParams(dag, params);
 }
 
+/** The error for a dag that is not among those that can be run. */
+export function noSuchDag(ids: readonly string[]): ParleyError {
+  const known = ids.length === 0 ? "there are none" : `the dags are ${ids.join(", ")}`;
+  return new ParleyError("invalid", `dag_id names no dag; ${known}`);
+}
+
 /** The error for a run of a day that has not come. */
 export function notYetDue(day: string): ParleyError {
   return new ParleyError("invalid", `${day} has not come yet: the schedule starts its run when it is due`);
@@ -95,6 +101,7 @@ export async function createRun<Services>(options: {
     run_id: options.run_id ??
       `${options.dag.id}-${now.replace(/[:.]/g, "-")}-${crypto.randomUUID().slice(0, 4)}`,
     trigger: options.trigger ?? "manual",
+    backfill_id: null,
     occurrence: null,
     logical_date: at,
     interval_start: options.interval?.start ?? at,
@@ -119,6 +126,11 @@ export async function requestRun<Services>(
   return await createRun({ dag, runs, clock, params: await checkRemoteParams(dag, params) });
 }
 
+/** The id of the run of an occurrence, whoever adds it. */
+export function scheduledRunId<Services>({ id }: Pick<Dag<Services>, "id">, { due }: Occurrence): string {
+  return `${id}-${iso(due).replace(/[:.]/g, "-")}`;
+}
+
 /** Adds the run of an occurrence; false if the occurrence has its run already. */
 export function createScheduledRun<Services>(options: {
   dag: Dag<Services>;
@@ -127,11 +139,15 @@ export function createScheduledRun<Services>(options: {
   occurrence: Occurrence;
   /** Default: those of the dag. */
   params?: JsonObject;
+  /** The backfill that adds it. Default: the scheduler does. */
+  backfill_id?: string;
 }): Promise<boolean> {
   const { due, interval_start, name } = options.occurrence;
+  const { backfill_id = null } = options;
   const run = queuedRun(options.dag, {
-    run_id: `${options.dag.id}-${iso(due).replace(/[:.]/g, "-")}`,
-    trigger: "schedule",
+    run_id: scheduledRunId(options.dag, options.occurrence),
+    trigger: backfill_id === null ? "schedule" : "backfill",
+    backfill_id,
     occurrence: `${options.dag.id}|${name}`,
     logical_date: iso(due),
     interval_start: iso(interval_start),
@@ -148,6 +164,7 @@ function queuedRun<Services>(
     RunRecord,
     | "run_id"
     | "trigger"
+    | "backfill_id"
     | "occurrence"
     | "logical_date"
     | "interval_start"

@@ -22,6 +22,7 @@ import { openapi } from "./openapi.ts";
 import { putPreferences } from "./preferences.ts";
 import { readUserData, type ReadUserOptions } from "./read_user.ts";
 import { nextRecommendations, postRecommendations, recommendations } from "./recommendations.ts";
+import { cancelBackfillRuns, listBackfills, readBackfill, startBackfillRuns } from "./backfills.ts";
 import { cancelRun, listRuns, readRun, retryFailed, type RunOptions, startRun } from "./runs.ts";
 import { writeEvents } from "./events.ts";
 import { writeMessages } from "./messages.ts";
@@ -91,6 +92,10 @@ export const ENDPOINTS: readonly ApiEndpoint<Serving>[] = [
   readRun,
   cancelRun,
   retryFailed,
+  startBackfillRuns,
+  listBackfills,
+  readBackfill,
+  cancelBackfillRuns,
   audit,
   index,
   openapi,

@@ -4,7 +4,7 @@ import { ParleyError } from "../../lib/core/errors.ts";
 import type { JsonObject } from "../../lib/core/types.ts";
 import { retryRun } from "../../lib/dag/clear.ts";
 import type { Dag } from "../../lib/dag/define.ts";
-import { requestRun } from "../../lib/dag/runs.ts";
+import { noSuchDag, requestRun } from "../../lib/dag/runs.ts";
 import {
   type AttemptRecord,
   RUN_STATES,
@@ -40,7 +40,8 @@ const RUN = z.lazy(() =>
       description:
         "`skipped`: it succeeded without anything to do. `interrupted`: its process died; another one continues it.",
     }),
-    trigger: z.enum(["manual", "schedule", "external"]),
+    trigger: z.enum(["manual", "schedule", "backfill", "external"]),
+    backfill_id: z.string().nullable(),
     logical_date: TIME,
     params: z.record(z.string(), z.unknown()),
     created_at: TIME,
@@ -157,11 +158,7 @@ export const startRun = apiEndpoint({
     { body: { dag_id, params }, note },
   ) => {
     const dag = runnable.get(dag_id);
-    if (dag === undefined) {
-      const ids = [...runnable.keys()];
-      const known = ids.length === 0 ? "there are none" : `the dags are ${ids.join(", ")}`;
-      throw new ParleyError("invalid", `dag_id names no dag; ${known}`);
-    }
+    if (dag === undefined) throw noSuchDag([...runnable.keys()]);
     const run = await requestRun({ dag, runs, clock, params: params as JsonObject });
     note.facts = { dag_id, run_id: run.run_id };
     const location = `/pipeline/runs/${encodeURIComponent(run.run_id)}`;
@@ -267,7 +264,18 @@ async function snapshotOf(runs: RunStore, run_id: string): Promise<RunSnapshot> 
 }
 
 function bodyOf(run: RunRecord, now: number) {
-  const { run_id, dag_id, trigger, logical_date, params, created_at, started_at, ended_at, error } = run;
+  const {
+    run_id,
+    dag_id,
+    trigger,
+    backfill_id,
+    logical_date,
+    params,
+    created_at,
+    started_at,
+    ended_at,
+    error,
+  } = run;
   const times = { created_at, started_at, ended_at };
   const { cancel_requested } = run;
   return {
@@ -275,6 +283,7 @@ function bodyOf(run: RunRecord, now: number) {
     dag_id,
     state: statusOf(run, now),
     trigger,
+    backfill_id,
     logical_date,
     params,
     ...times,

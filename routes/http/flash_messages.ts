@@ -15,6 +15,7 @@ const MESSAGES: Readonly<Record<string, (n: number, of: number) => string>> = Ob
     n === of
       ? `${counted(n, "run")} queued.`
       : `${counted(n, "run")} queued; ${of - n} of ${of} occurrences had a run already.`,
+  backfill_ended: (n) => `${counted(n, "run")} of the backfill cancelled.`,
 });
 
 /** The address after an action, with what the action did. */

@@ -22,6 +22,7 @@ export const PAGES: readonly Route[] = [
   post("/pipelines/:dag_id/run", async () => (await actions()).runNow),
   post("/pipelines/:dag_id/pause", async () => (await actions()).pause),
   post("/pipelines/:dag_id/backfill", async () => (await actions()).backfill),
+  post("/pipelines/:dag_id/backfills/cancel", async () => (await actions()).endBackfill),
   get("/runs", async () => (await import("./runs/page.tsx")).runs),
   get("/runs/:run_id", async () => (await run()).run),
   get("/runs/:run_id/events", async () => (await run()).runEvents),

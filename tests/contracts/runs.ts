@@ -5,6 +5,7 @@ import type { RunRecord, RunStore } from "../../lib/stores/runs/port.ts";
 import { endOf, runOf, startOf, T0, useOf } from "../fixtures/runs.ts";
 import { runsAcknowledgementsContract } from "./runs_acknowledgements.ts";
 import { runsAuditContract } from "./runs_audit.ts";
+import { runsBackfillsContract } from "./runs_backfills.ts";
 import { runsControlContract } from "./runs_control.ts";
 import { runsHistoryContract } from "./runs_history.ts";
 import { runsOutboxContract } from "./runs_outbox.ts";
@@ -269,6 +270,7 @@ export function runsContract(name: string, open: () => Promise<OpenRuns>): void 
 
   runsAuditContract(name, open);
   runsControlContract(name, open);
+  runsBackfillsContract(name, open);
   runsHistoryContract(name, open);
   runsOutboxContract(name, open);
   runsTextsContract(name, open);

@@ -136,3 +136,44 @@ appTest("GET /pipeline/runs/:run_id shows why a run failed", async ({ app, world
   assert.deepEqual([tasks[0].state, tasks[0].error, tasks[0].attempts], ["failed", "no", 1]);
   assert.equal((await app.request("/pipeline/runs/none")).status, 404);
 }, { options });
+
+/** Three days before the clock's. */
+const DAYS = [4, 2].map((days) => iso(NOW - days * 86_400_000).slice(0, 10));
+
+appTest(
+  "POST /pipeline/backfills queues past days, shows its progress, and ends it on request",
+  async (opened) => {
+    const { app, world } = opened;
+    const order = { dag_id: "small", from: DAYS[0], to: DAYS[1], backwards: true, max_active: 2 };
+    const dry = await (await post(opened, "/pipeline/backfills", { ...order, dry_run: true })).json();
+    assert.deepEqual([dry.backfill_id, dry.plan.length], [null, 3]);
+    assert.deepEqual(await world.stores.runs.runs({ limit: 9 }), []);
+    const { backfill_id, plan } = await (await post(opened, "/pipeline/backfills", order)).json();
+    assert.deepEqual(plan.map(({ action }: { action: string }) => action), ["create", "create", "create"]);
+    assert.ok(plan[0].logical_date > plan[2].logical_date, "the newest first");
+    const read = await (await app.request(`/pipeline/backfills/${backfill_id}`)).json();
+    assert.deepEqual([read.runs.queued, read.max_active, read.backwards], [3, 2, true]);
+    const { backfills } = await (await app.request("/pipeline/backfills?dag=small")).json();
+    assert.deepEqual(backfills, [read]);
+    const { runs } = await (await app.request("/pipeline/runs")).json();
+    assert.deepEqual([runs[0].trigger, runs[0].backfill_id], ["backfill", backfill_id]);
+    const ended = await post(opened, `/pipeline/backfills/${backfill_id}/cancel`, {});
+    assert.equal(ended.status, 202);
+    assert.equal((await ended.json()).runs.cancelled, 3);
+    assert.equal((await post(opened, `/pipeline/backfills/${backfill_id}/cancel`, {})).status, 409);
+    assert.equal((await app.request("/pipeline/backfills/none")).status, 404);
+    const refusals: [Record<string, unknown>, RegExp][] = [
+      [{ dag_id: "smal" }, /dag_id names no dag/],
+      [{ from: "soon" }, /from must be a day/],
+      [{ params: { secret: "x" } }, /can be given on the command line alone/],
+      [{ reprocess: "all" }, /reprocess must be one of none, failed, completed/],
+      [{ from: "2999-01-01", to: "2999-01-02" }, /has not come yet/],
+    ];
+    for (const [wrong, sentence] of refusals) {
+      const refused = await post(opened, "/pipeline/backfills", { ...order, ...wrong });
+      assert.equal(refused.status, 400, JSON.stringify(wrong));
+      assert.match((await refused.json()).detail, sentence);
+    }
+  },
+  { options },
+);

@@ -37,7 +37,7 @@ export interface RunRecord {
   readonly dag_version: string;
   readonly state: RunState;
   /** `external`: another engine decides what runs when; no Parley process claims the run. */
-  readonly trigger: "manual" | "schedule" | "external";
+  readonly trigger: "manual" | "schedule" | "backfill" | "external";
   /** `dag|local date-time|zone` of a scheduled run. It is unique, so that an occurrence does not fire twice. */
   readonly occurrence: string | null;
   readonly logical_date: string;
@@ -50,6 +50,8 @@ export interface RunRecord {
   /** Why it failed, or why every task of a successful run was skipped; see {@link statusOf}. */
   readonly error: string | null;
   readonly cancel_requested: boolean;
+  /** The backfill that it is part of; null if it is of none. */
+  readonly backfill_id: string | null;
   /** When the lease of its process ends, in epoch milliseconds; 0 if no process has it, or another engine drives it. */
   readonly lease_until: number;
 }
@@ -164,7 +166,10 @@ export interface Start {
 
 /** Changes to one run that become visible together. */
 export interface RunChanges {
-  readonly run?: Pick<RunRecord, "state" | "started_at" | "ended_at" | "error">;
+  /** Without `backfill_id` that stays. */
+  readonly run?:
+    & Pick<RunRecord, "state" | "started_at" | "ended_at" | "error">
+    & Partial<Pick<RunRecord, "backfill_id">>;
   readonly tasks?: readonly TaskRecord[];
   readonly ended?: readonly EndedAttempt[];
   /**
@@ -224,6 +229,8 @@ export interface RunFilter {
   readonly states?: readonly RunState[];
   /** Only runs that succeeded because every task was skipped, or, if false, only others. */
   readonly skipped?: boolean;
+  /** Only runs of this backfill. */
+  readonly backfill_id?: string;
   /** Only runs that come after this one in the list: those that were created earlier. */
   readonly after?: Pick<RunRecord, "created_at" | "run_id">;
 }
@@ -278,6 +285,45 @@ export interface RunRecordStore {
   prune(options: { before: string; keep_unsent?: boolean }): Promise<number>;
 }
 
+/** What a backfill does with an occurrence that has a run which ended: leaves it, or runs it again if it failed, or in any case. */
+export const REPROCESS = ["none", "failed", "completed"] as const;
+export type Reprocess = typeof REPROCESS[number];
+
+/** Runs of a dag's past occurrences, from the start of one day to the end of another. */
+export interface Backfill {
+  readonly backfill_id: string;
+  readonly dag_id: string;
+  /** The days, as `2026-05-01`, in the schedule's zone. */
+  readonly from_day: string;
+  readonly to_day: string;
+  readonly reprocess: Reprocess;
+  /** How many of its runs may be in progress at one time. */
+  readonly max_active: number;
+  /** Whether the newest occurrence comes first. */
+  readonly backwards: boolean;
+  /** ISO 8601. */
+  readonly created_at: string;
+  /** ISO 8601; null unless it was cancelled. */
+  readonly cancelled_at: string | null;
+}
+
+/** A backfill with its runs, counted by state. */
+export interface BackfillProgress extends Backfill {
+  readonly runs: Readonly<Record<RunState, number>>;
+}
+
+/**
+ * Backfills. Their runs are claimed after all others that are queued; they count for the limit of a group of dags, but not for that
+ * of a dag alone, which its other runs have.
+ */
+export interface BackfillStore {
+  addBackfill(backfill: Backfill): Promise<void>;
+  /** Newest first. One whose runs were all pruned is gone. */
+  backfills(options: { dag_id?: string; backfill_id?: string; limit: number }): Promise<BackfillProgress[]>;
+  /** Marks it as cancelled, and leaves its runs. False if there is no such backfill, or it was cancelled before. */
+  cancelBackfill(options: { backfill_id: string; at: string }): Promise<boolean>;
+}
+
 export interface ClaimOptions extends ActiveLimits {
   readonly owner: string;
   readonly now: number;
@@ -305,8 +351,8 @@ export interface HeartbeatOptions {
 export interface LeaseStore {
   /**
    * Takes the lease of a run of these dags: the one named by `run_id`, else an interrupted one, else the oldest queued
-   * one. A queued run is given only if its dag, or all dags of its group, have fewer running runs than its limit; a
-   * scheduled one of a paused dag only by its id. A lease that ends later than two `ttl_ms` from now was taken before
+   * one, those of backfills last. A queued run is given only if its dag, or all dags of its group, have fewer running runs
+   * than its limit; a scheduled one of a paused dag only by its id. A lease that ends later than two `ttl_ms` from now was taken before
    * the clock was put back, and counts as ended. Null if there is no such run.
    */
   claim(options: ClaimOptions): Promise<RunSnapshot | null>;
@@ -490,6 +536,7 @@ export interface StoredTables {
 export interface RunStore
   extends
     RunRecordStore,
+    BackfillStore,
     LeaseStore,
     LogStore,
     ScheduleStore,

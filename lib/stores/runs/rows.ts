@@ -6,9 +6,12 @@ import type {
   AttemptRecord,
   AttemptState,
   AuditEntry,
+  Backfill,
+  BackfillProgress,
   LineageEntry,
   RunHistory,
   RunRecord,
+  RunState,
   TaskHistory,
   TaskOutput,
   TaskRecord,
@@ -199,18 +202,36 @@ export function auditEntryOf(row: AuditRow): AuditEntry & { seq: number } {
   return { ...row, facts: JSON.parse(row.facts) };
 }
 
+export type BackfillRow =
+  & Omit<Backfill, "backwards">
+  & { readonly backwards: number }
+  & Record<RunState, number>;
+
+export function backfillOf(
+  { queued, running, success, failed, cancelled, backwards, ...row }: BackfillRow,
+): BackfillProgress {
+  return { ...row, backwards: backwards === 1, runs: { queued, running, success, failed, cancelled } };
+}
+
 /** A dag's limit, with the dags whose running runs count: itself, and the dags of its group. */
 interface DagLimit {
   readonly dag_id: string;
   readonly max_active: number;
   readonly peers: readonly string[];
+  /** 1 if it is of a group, whose limit holds for the runs of backfills too; else 0. */
+  readonly grouped: number;
 }
 
 export function dagLimits({ max_active, groups = {} }: ActiveLimits): DagLimit[] {
   return Object.entries(max_active).map(([dag_id, max_active]) => {
     const group = groups[dag_id];
     const others = Object.keys(groups).filter((id) => group !== undefined && groups[id] === group);
-    return { dag_id, max_active, peers: [...new Set([dag_id, ...others])] };
+    return {
+      dag_id,
+      max_active,
+      peers: [...new Set([dag_id, ...others])],
+      grouped: group === undefined ? 0 : 1,
+    };
   });
 }
 

@@ -205,12 +205,14 @@ export class RunWriter {
          cancel_requested = CASE $2 WHEN 'queued' THEN 0 ELSE cancel_requested END,
          owner = CASE $2 WHEN 'running' THEN owner END,
          lease_until = CASE $2 WHEN 'running' THEN lease_until ELSE 0 END
+         ${state.backfill_id === undefined ? "" : ", backfill_id = $6"}
        WHERE run_id = $1`,
       run_id,
       state.state,
       state.started_at,
       state.ended_at,
       state.error,
+      ...state.backfill_id === undefined ? [] : [state.backfill_id],
     );
   }
 

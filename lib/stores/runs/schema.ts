@@ -138,11 +138,27 @@ CREATE TABLE audit_log (
 );
 CREATE INDEX audit_log_by_time ON audit_log (at);
 `,
+  (sql) => `
+ALTER TABLE pipeline_runs ADD COLUMN backfill_id ${sql.text};
+CREATE INDEX pipeline_runs_by_backfill ON pipeline_runs (backfill_id, state) WHERE backfill_id IS NOT NULL;
+CREATE TABLE backfills (
+  backfill_id ${sql.text} PRIMARY KEY,
+  dag_id ${sql.text} NOT NULL,
+  from_day ${sql.text} NOT NULL,
+  to_day ${sql.text} NOT NULL,
+  reprocess ${sql.text} NOT NULL,
+  max_active ${sql.integer} NOT NULL,
+  backwards ${sql.integer} NOT NULL,
+  created_at ${sql.text} NOT NULL,
+  cancelled_at ${sql.text}
+);
+`,
 ];
 
 /** All tables but that of the scheduler, which says what a process does now. */
 export const RUN_TABLES: Readonly<Record<string, TableSpec>> = {
   pipeline_runs: { key: ["run_id"] },
+  backfills: { key: ["backfill_id"] },
   pipeline_tasks: { key: ["run_id", "task_id"] },
   pipeline_attempts: { key: ["run_id", "task_id", "attempt"] },
   pipeline_lineage: { key: ["run_id", "task_id", "attempt"], repeats: true },

@@ -12,31 +12,34 @@ import {
   type Steps,
 } from "../engines/sql.ts";
 import { SqlTables } from "../engines/sql_tables.ts";
-import type {
-  Acknowledgement,
-  ActiveLimits,
-  AttemptKey,
-  AttemptOfRun,
-  AuditEntry,
-  ClaimOptions,
-  CommitOptions,
-  CreateOptions,
-  HeartbeatOptions,
-  Leader,
-  LeadOptions,
-  LineageEntry,
-  LogLine,
-  LogOptions,
-  RecordedText,
-  ReviseOptions,
-  RunFilter,
-  RunHistory,
-  RunRecord,
-  RunSnapshot,
-  RunStore,
-  StoredTables,
-  TaskOutput,
-  UnsentAttempt,
+import {
+  type Acknowledgement,
+  type ActiveLimits,
+  type AttemptKey,
+  type AttemptOfRun,
+  type AuditEntry,
+  type Backfill,
+  type BackfillProgress,
+  type ClaimOptions,
+  type CommitOptions,
+  type CreateOptions,
+  type HeartbeatOptions,
+  type Leader,
+  type LeadOptions,
+  type LineageEntry,
+  type LogLine,
+  type LogOptions,
+  type RecordedText,
+  type ReviseOptions,
+  RUN_STATES,
+  type RunFilter,
+  type RunHistory,
+  type RunRecord,
+  type RunSnapshot,
+  type RunStore,
+  type StoredTables,
+  type TaskOutput,
+  type UnsentAttempt,
 } from "./port.ts";
 import {
   ATTEMPT_FACTS,
@@ -44,6 +47,8 @@ import {
   type AttemptRow,
   auditEntryOf,
   type AuditRow,
+  backfillOf,
+  type BackfillRow,
   dagLimits,
   historyOf,
   type HistoryRow,
@@ -90,13 +95,13 @@ export class SqlRuns implements RunStore {
     const { writer } = this;
     const sql =
       `INSERT INTO pipeline_runs (run_id, dag_id, dag_version, state, trigger, occurrence, logical_date,
-        interval_start, interval_end, params, created_at, owner, lease_until)
-      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING`;
+        interval_start, interval_end, params, created_at, owner, lease_until, backfill_id)
+      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT DO NOTHING`;
     const { run_id, dag_id, dag_version, state, trigger, occurrence, logical_date } = record;
     const values = [
       ...[run_id, dag_id, dag_version, state, trigger, occurrence, logical_date, record.interval_start],
       ...[record.interval_end, JSON.stringify(record.params), record.created_at],
-      ...[lease?.owner ?? null, lease?.until ?? 0],
+      ...[lease?.owner ?? null, lease?.until ?? 0, record.backfill_id],
     ];
     return this.db.write(function* () {
       const isNew = (yield* run(sql, ...values)) === 1;
@@ -139,7 +144,7 @@ export class SqlRuns implements RunStore {
   }
 
   async runs(
-    { dag_id, states, skipped, after, limit }: RunFilter & { readonly limit: number },
+    { dag_id, states, skipped, backfill_id, after, limit }: RunFilter & { readonly limit: number },
   ): Promise<RunRecord[]> {
     // Put together, since "$1 IS NULL OR" keeps SQLite from using an index.
     const values: SqlValue[] = [limit];
@@ -151,10 +156,11 @@ export class SqlRuns implements RunStore {
     const idle = skipped === undefined
       ? ""
       : `AND ${skipped ? "" : "NOT"} (state = 'success' AND error IS NOT NULL)`;
+    const backfill = backfill_id === undefined ? "" : `AND backfill_id = $${values.push(backfill_id)}`;
     const earlier = after === undefined
       ? ""
       : `AND (created_at, run_id) < ($${values.push(after.created_at)}, $${values.push(after.run_id)})`;
-    const sql = `SELECT * FROM pipeline_runs WHERE true ${dag} ${state} ${idle} ${earlier}
+    const sql = `SELECT * FROM pipeline_runs WHERE true ${dag} ${state} ${idle} ${backfill} ${earlier}
       ORDER BY created_at DESC, run_id DESC LIMIT $1`;
     return (await this.db.query(() => all<RunRow>(sql, ...values))).map(runOf);
   }
@@ -204,8 +210,40 @@ export class SqlRuns implements RunStore {
     for (let total = 0;;) {
       const removed = await this.db.write(() => run(sql, before));
       total += removed;
-      if (removed < PRUNE_LIMIT) return total;
+      if (removed === PRUNE_LIMIT) continue;
+      const empty = `DELETE FROM backfills WHERE created_at < $1
+        AND backfill_id NOT IN (SELECT backfill_id FROM pipeline_runs WHERE backfill_id IS NOT NULL)`;
+      await this.db.write(() => run(empty, before));
+      return total;
     }
+  }
+
+  async addBackfill(backfill: Backfill): Promise<void> {
+    const { backfill_id, dag_id, from_day, to_day, reprocess, max_active, backwards, created_at } = backfill;
+    await this.db.write(() =>
+      run(
+        "INSERT INTO backfills VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        ...[backfill_id, dag_id, from_day, to_day, reprocess, max_active, Number(backwards), created_at],
+        backfill.cancelled_at,
+      )
+    );
+  }
+
+  async backfills(
+    { dag_id, backfill_id, limit }: { dag_id?: string; backfill_id?: string; limit: number },
+  ): Promise<BackfillProgress[]> {
+    const counts = RUN_STATES.map((state) => `count(CASE WHEN r.state = '${state}' THEN 1 END) AS ${state}`);
+    const sql = `SELECT b.*, ${counts.join(", ")}
+      FROM backfills b JOIN pipeline_runs r ON r.backfill_id = b.backfill_id
+      WHERE (CAST($1 AS TEXT) IS NULL OR b.dag_id = $1) AND (CAST($2 AS TEXT) IS NULL OR b.backfill_id = $2)
+      GROUP BY b.backfill_id ORDER BY b.created_at DESC, b.backfill_id DESC LIMIT $3`;
+    const rows = await this.db.query(() => all<BackfillRow>(sql, dag_id ?? null, backfill_id ?? null, limit));
+    return rows.map(backfillOf);
+  }
+
+  async cancelBackfill({ backfill_id, at }: { backfill_id: string; at: string }): Promise<boolean> {
+    const sql = "UPDATE backfills SET cancelled_at = $2 WHERE backfill_id = $1 AND cancelled_at IS NULL";
+    return await this.db.write(() => run(sql, backfill_id, at)) === 1;
   }
 
   /** Most calls find nothing, and lock nothing. */
@@ -245,16 +283,26 @@ export class SqlRuns implements RunStore {
     const limits = dagLimits(options).map((each) => ({ ...each, peers: JSON.stringify(each.peers) }));
     const found = yield* get<{ run_id: string }>(
       `SELECT r.run_id FROM pipeline_runs r
-       JOIN ${table("$1", { dag_id: "text", max_active: "bigint", peers: "text" })} ON input.dag_id = r.dag_id
+       JOIN ${
+        table("$1", { dag_id: "text", max_active: "bigint", peers: "text", grouped: "bigint" })
+      } ON input.dag_id = r.dag_id
+       LEFT JOIN backfills b ON b.backfill_id = r.backfill_id
        WHERE r.state IN ('queued', 'running') AND r.trigger != 'external'
          AND (CAST($2 AS TEXT) IS NULL OR r.run_id = $2) AND (
          (r.state = 'running' AND ${free}) OR
          (r.state = 'queued' AND (${free} OR r.owner = $4)
-           AND (CAST($2 AS TEXT) IS NOT NULL OR r.trigger = 'manual'
+           AND (CAST($2 AS TEXT) IS NOT NULL OR r.trigger = 'manual' OR r.backfill_id IS NOT NULL
              OR r.dag_id NOT IN (SELECT dag_id FROM paused_dags))
-           AND input.max_active > (SELECT count(*) FROM pipeline_runs a WHERE a.state = 'running'
-             AND ${isIn("a.dag_id", "input.peers")} AND a.trigger != 'external')))
-       ORDER BY r.state = 'queued', r.created_at, r.run_id LIMIT 1 ${lock}`,
+           AND (r.backfill_id IS NULL OR b.max_active >
+             (SELECT count(*) FROM pipeline_runs a WHERE a.backfill_id = r.backfill_id AND a.state = 'running'))
+           AND (r.backfill_id IS NOT NULL AND input.grouped = 0
+             OR input.max_active > (SELECT count(*) FROM pipeline_runs a WHERE a.state = 'running'
+               AND ${isIn("a.dag_id", "input.peers")} AND a.trigger != 'external'
+               AND (a.backfill_id IS NULL OR input.grouped = 1)))))
+       ORDER BY r.state = 'queued', r.backfill_id IS NOT NULL, coalesce(b.created_at, r.created_at),
+         CASE WHEN b.backwards = 1 THEN '' WHEN b.backwards = 0 THEN r.logical_date ELSE r.run_id END,
+         r.logical_date DESC
+       LIMIT 1 ${lock}`,
       JSON.stringify(limits),
       options.run_id ?? null,
       options.now,

@@ -1,8 +1,7 @@
-import { ParleyError } from "../../../lib/core/errors.ts";
+import { cancelBackfill, startBackfill } from "../../../lib/dag/backfill.ts";
 import { retryRun } from "../../../lib/dag/clear.ts";
-import type { Dag } from "../../../lib/dag/define.ts";
-import { checkRemoteParams, createScheduledRun, notYetDue, requestRun } from "../../../lib/dag/runs.ts";
-import { nextOccurrences, type Occurrence } from "../../../lib/dag/schedule.ts";
+import { checkRemoteParams, requestRun } from "../../../lib/dag/runs.ts";
+import { REPROCESS } from "../../../lib/stores/runs/port.ts";
 import { withFlash } from "../../http/flash_messages.ts";
 import { paramsOf } from "./params.tsx";
 import { field, type PageRequest, redirect } from "../../http/page.ts";
@@ -26,47 +25,34 @@ export async function pause(request: PageRequest): Promise<Response> {
   return redirect(withFlash(`/pipelines/${dag_id}`, paused ? "paused" : "unpaused"));
 }
 
-/** A year of nights. */
-const MAX_BACKFILL_DAYS = 366;
-
-/** `POST /pipelines/:dag_id/backfill`: queues the run of each occurrence from one day to another. */
+/** `POST /pipelines/:dag_id/backfill`: queues the runs of past days. */
 export async function backfill(request: PageRequest): Promise<Response> {
   const dag = dagOf(request);
   const { runs, clock } = request.context;
-  const occurrences = between(dag, field(request, "from"), field(request, "to"), clock.now());
-  const params = await checkRemoteParams(dag, paramsOf(dag, request.form));
-  let created = 0;
-  for (const occurrence of occurrences) {
-    if (await createScheduledRun({ dag, runs, clock, occurrence, params })) created++;
-  }
-  request.note.facts = { dag_id: dag.id, runs: created };
-  return redirect(withFlash(`/pipelines/${dag.id}`, "backfilled", created, occurrences.length));
+  const params = paramsOf(dag, request.form);
+  await checkRemoteParams(dag, params);
+  const order = {
+    from: field(request, "from"),
+    to: field(request, "to"),
+    reprocess: REPROCESS.find((one) => one === field(request, "reprocess")) ?? "none",
+    max_active: Number(field(request, "max_active") || 1),
+    backwards: field(request, "backwards") === "true",
+    params,
+  };
+  const { backfill_id, planned } = await startBackfill({ dag, runs, clock, order });
+  const queued = planned.filter(({ action }) => action !== "leave").length;
+  request.note.facts = { dag_id: dag.id, backfill_id, runs: queued };
+  return redirect(withFlash(`/pipelines/${dag.id}`, "backfilled", queued, planned.length));
 }
 
-/** A dag's past occurrences from the start of one day to the end of another, in the schedule's zone. */
-function between({ id, schedule }: Dag<never>, from: string, to: string, now: number): Occurrence[] {
-  if (schedule === undefined) throw new ParleyError("invalid", `${id} has no schedule to backfill by`);
-  const start = midnight(from, schedule.timezone, 0);
-  const end = midnight(to, schedule.timezone, 1);
-  if (start >= end) throw new ParleyError("invalid", `${from} is after ${to}: give the earlier day first`);
-  const due = nextOccurrences(schedule, start - 1, MAX_BACKFILL_DAYS + 1).filter((each) => each.due < end);
-  if (due.length === 0) throw new ParleyError("invalid", `${id} is not due between ${from} and ${to}`);
-  const past = due.filter((each) => each.due <= now);
-  if (past.length === 0) throw notYetDue(from);
-  if (past.length <= MAX_BACKFILL_DAYS) return past;
-  throw new ParleyError(
-    "invalid",
-    `that would be more than ${MAX_BACKFILL_DAYS} runs: backfill a shorter time`,
-  );
-}
-
-/** When a day begins in a zone, or the one after it; epoch milliseconds. */
-function midnight(day: string, timezone: string, days: number): number {
-  try {
-    return Temporal.PlainDate.from(day).add({ days }).toZonedDateTime(timezone).epochMilliseconds;
-  } catch (error) {
-    throw new ParleyError("invalid", "a day is written as 2026-05-01", { cause: error });
-  }
+/** `POST /pipelines/:dag_id/backfills/cancel`: ends a backfill. */
+export async function endBackfill(request: PageRequest): Promise<Response> {
+  const { id: dag_id } = dagOf(request);
+  const { runs, clock } = request.context;
+  const backfill_id = field(request, "backfill_id");
+  const cancelled = await cancelBackfill({ runs, clock, backfill_id });
+  request.note.facts = { dag_id, backfill_id, runs: cancelled };
+  return redirect(withFlash(`/pipelines/${dag_id}`, "backfill_ended", cancelled));
 }
 
 /** `POST /runs/:run_id/retry`: runs what failed again, or one task with all tasks that need it. */

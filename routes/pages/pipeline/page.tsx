@@ -5,20 +5,22 @@ import type { PageRequest, View } from "../../http/page.ts";
 import { readScheduler } from "../scheduler.ts";
 import { dagOf, readSnapshots, type Snapshots } from "./data.ts";
 import { paramFields } from "./params.tsx";
-import { Actions, Grid, Now, Schedule } from "./parts.tsx";
+import { Actions, Backfills, Grid, Now, Schedule } from "./parts.tsx";
 
 const MAX_PAGES = 400;
+const MAX_BACKFILLS = 5;
 
 /** `GET /pipelines/:dag_id?page=`: its graph in the newest run, runs × tasks, its schedule, and what can be done. */
 export async function pipeline(request: PageRequest): Promise<View> {
   const { context, url, now } = request;
   const dag = dagOf(request);
   const page = pageOf(url, MAX_PAGES);
-  const [{ snapshots, more }, paused, scheduler, fields] = await Promise.all([
+  const [{ snapshots, more }, paused, scheduler, fields, backfills] = await Promise.all([
     readSnapshots(context, dag, page),
     context.runs.paused(),
     readScheduler(context, now),
     paramFields(dag),
+    context.runs.backfills({ dag_id: dag.id, limit: MAX_BACKFILLS }),
   ]);
   return {
     title: dag.id,
@@ -30,6 +32,7 @@ export async function pipeline(request: PageRequest): Promise<View> {
         {page === 1 && <Now dag={dag} newest={snapshots[0]} now={now} />}
         <Grid dag={dag} snapshots={snapshots} now={now} />
         <Pages url={url} page={page} max={MAX_PAGES} more={more} />
+        <Backfills request={request} dag={dag} backfills={backfills} />
         <div class="columns">
           <Actions request={request} dag={dag} fields={fields} />
           <Schedule request={request} dag={dag} paused={paused.includes(dag.id)} fields={fields} />

@@ -2,11 +2,19 @@ import { iso } from "../../../lib/core/clock.ts";
 import type { Dag } from "../../../lib/dag/define.ts";
 import { topological } from "../../../lib/dag/graph.ts";
 import { nextOccurrences } from "../../../lib/dag/schedule.ts";
-import { type RunSnapshot, statusOf } from "../../../lib/stores/runs/port.ts";
+import {
+  type BackfillProgress,
+  type Reprocess,
+  RUN_STATES,
+  type RunSnapshot,
+  type RunState,
+  statusOf,
+} from "../../../lib/stores/runs/port.ts";
 import { Action, Field } from "../../components/form.tsx";
 import { Graph, type GraphNode } from "../../components/graph.tsx";
 import { Section } from "../../components/layout.tsx";
 import { State, stateLabel } from "../../components/state.tsx";
+import { type Column, Table } from "../../components/table.tsx";
 import { Ago, Time } from "../../components/time.tsx";
 import type { PageRequest } from "../../http/page.ts";
 import { type ParamField, ParamFields } from "./params.tsx";
@@ -126,16 +134,100 @@ export function Schedule({ request, dag, paused, fields }: PartProps & { paused:
               <input id="to" name="to" type="date" required />
             </Field>
           </div>
+          <div class="pair">
+            <Field id="reprocess" label="Occurrences that have a run">
+              <select id="reprocess" name="reprocess">
+                {Object.entries(REPROCESS_LABELS).map(([value, label]) => (
+                  <option value={value}>{label}</option>
+                ))}
+              </select>
+            </Field>
+            <Field id="max_active" label="Runs at one time">
+              <input id="max_active" name="max_active" type="number" min="1" max="100" value="1" required />
+            </Field>
+          </div>
+          <Field id="backwards" label="Order">
+            <select id="backwards" name="backwards">
+              <option value="false">oldest first</option>
+              <option value="true">newest first</option>
+            </select>
+          </Field>
           <ParamFields fields={fields} of="backfill" />
           <p class="hint">
             Days in{" "}
-            {timezone}. Each occurrence gets one run with these params; those that have a run are left as they
-            are. {paused && "They wait while the schedule is paused."}
+            {timezone}. New runs get these params. Other runs that are queued start before those of a
+            backfill.
           </p>
         </Action>
       </details>
     </Section>
   );
+}
+
+const REPROCESS_LABELS: Readonly<Record<Reprocess, string>> = {
+  none: "leave them",
+  failed: "run those that failed again",
+  completed: "run all again",
+};
+
+/** The newest backfills of the dag with their progress, and a button to cancel one; nothing without one. */
+export function Backfills(
+  { request, dag, backfills }: Omit<PartProps, "fields"> & { backfills: readonly BackfillProgress[] },
+) {
+  if (backfills.length === 0) return null;
+  return (
+    <Section title="Backfills">
+      <Table
+        id="backfills"
+        stacks
+        caption="Runs of past days, the newest backfill first."
+        url={request.url}
+        columns={backfillColumns(request, dag)}
+        rows={backfills}
+        empty={null}
+      />
+    </Section>
+  );
+}
+
+function backfillColumns(
+  { session, now }: PageRequest,
+  { id }: Dag<never>,
+): Column<BackfillProgress>[] {
+  const count = (key: RunState): Column<BackfillProgress> => ({
+    key,
+    head: key,
+    numeric: true,
+    cell: ({ runs }) => runs[key],
+    by: ({ runs }) => runs[key],
+  });
+  return [
+    {
+      key: "days",
+      head: "Days",
+      cell: (one) => `${one.from_day} – ${one.to_day}`,
+      by: (one) => one.from_day,
+    },
+    {
+      key: "created",
+      head: "Created",
+      cell: (one) => <Ago at={one.created_at} now={now} />,
+      by: (one) => one.created_at,
+    },
+    ...RUN_STATES.map(count),
+    {
+      key: "cancel",
+      head: "",
+      cell: ({ backfill_id, runs }) =>
+        runs.queued + runs.running === 0
+          ? ""
+          : (
+            <Action session={session} to={`/pipelines/${id}/backfills/cancel`} label="Cancel" tone="small">
+              <input type="hidden" name="backfill_id" value={backfill_id} />
+            </Action>
+          ),
+    },
+  ];
 }
 
 const CATCH_UP = {

@@ -114,6 +114,7 @@ export function RunSummary(
 const TRIGGERS = {
   manual: "by hand",
   schedule: "by the schedule",
+  backfill: "by a backfill",
   external: "by an external engine",
 } as const;
 
