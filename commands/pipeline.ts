@@ -353,7 +353,9 @@ function addChanging(pipeline: Command, verb: Verb): void {
         (await import("./backfill.ts")).listBackfills(config, options)
       ),
     );
-  backfills.command("cancel <backfill>").description("cancel what is queued or in progress").option(...json)
+  backfills.command("cancel <backfill>").description("cancel its runs that are queued or in progress").option(
+    ...json,
+  )
     .action(
       verb(async (config, backfill: string, options: Json) =>
         (await import("./backfill.ts")).endBackfill(config, backfill, options)

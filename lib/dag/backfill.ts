@@ -14,10 +14,10 @@ import type { Dag } from "./define.ts";
 import { checkParams, createScheduledRun, notYetDue, scheduledRunId } from "./runs.ts";
 import { nextOccurrences, type Occurrence } from "./schedule.ts";
 
-/** A year of nights, so that a slip of the pen queues no more. */
+/** A year of nights: a wrong year queues none. */
 const MAX_RUNS = 366;
 
-/** What is asked for. */
+/** The days to run, and how. */
 export interface BackfillOrder extends Pick<Backfill, "reprocess" | "max_active" | "backwards"> {
   /** The first and the last day, as `2026-05-01`, in the schedule's zone. */
   readonly from: string;
@@ -95,7 +95,7 @@ export async function startBackfill<Services>(
   return { backfill_id, planned };
 }
 
-/** Ends a backfill: what is queued is cancelled, what is in progress is asked to stop. Returns how many runs that were. */
+/** Ends a backfill: queued runs are cancelled, runs in progress are asked to stop. Returns how many runs that were. */
 export async function cancelBackfill(
   { runs, clock, backfill_id }: { runs: RunStore; clock: Clock; backfill_id: string },
 ): Promise<number> {

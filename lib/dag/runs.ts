@@ -126,7 +126,7 @@ export async function requestRun<Services>(
   return await createRun({ dag, runs, clock, params: await checkRemoteParams(dag, params) });
 }
 
-/** The id of the run of an occurrence, whoever adds it. */
+/** The id of the run of an occurrence, of the scheduler or of a backfill. */
 export function scheduledRunId<Services>({ id }: Pick<Dag<Services>, "id">, { due }: Occurrence): string {
   return `${id}-${iso(due).replace(/[:.]/g, "-")}`;
 }

@@ -316,7 +316,7 @@ export interface BackfillProgress extends Backfill {
  * Backfills. Their runs are claimed after all others that are queued; they count for the limit of a group of dags, but not for that
  * of a dag alone, which its other runs have.
  */
-export interface BackfillStore {
+interface BackfillStore {
   addBackfill(backfill: Backfill): Promise<void>;
   /** Newest first. One whose runs were all pruned is gone. */
   backfills(options: { dag_id?: string; backfill_id?: string; limit: number }): Promise<BackfillProgress[]>;
