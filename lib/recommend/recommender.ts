@@ -51,6 +51,7 @@ import { type Ranked, WEIGHTS } from "./score.ts";
 import type { CampaignRow } from "./showable.ts";
 import { similarCampaigns } from "./similar_campaigns.ts";
 import { RequestTrace, type Stage, type Step } from "./request_trace.ts";
+import { Turns } from "./turns.ts";
 import { VersionData } from "./version_data.ts";
 
 export interface RecommenderStores extends AnswerStores, Pick<PostedStores, "documents"> {
@@ -89,6 +90,9 @@ type AssignedPost = PostedRequest & { readonly arm: Arm };
 
 /** The share of the time that an answer waits for what is read once: the secret, and the names of campaigns. */
 const MAX_WAIT_SHARE = 0.2;
+
+/** The share of the time after which a request that has waited for others is answered without its stores. */
+const MAX_QUEUE_SHARE = 0.6;
 
 /** How an answer gets its id. */
 interface Signing {
@@ -157,6 +161,7 @@ export class Recommender {
   private readonly popularLists: LRUCache<string, Promise<CampaignRow[]>>;
   private readonly answers: AnswerCache;
   private readonly vectors: TextVectors | null;
+  private readonly turns = new Turns();
   private readonly arms: Pick<Arms, "of">;
   private signer: Promise<IdSigner> | null = null;
 
@@ -245,6 +250,7 @@ export class Recommender {
   async servePosted(request: PostedRequest): Promise<ServedAnswer> {
     const trace = new RequestTrace(this.policies, this.answer_ms);
     const published = await trace.timed("analytics", () => this.currentVersion(trace));
+    await this.waitForTurn(trace);
     const { answer } = await this.compute(this.assign(request), published, trace);
     return this.toServedAnswer(trace, { body: JSON.stringify(answer), degraded: answer.degraded }, "bypass");
   }
@@ -504,6 +510,8 @@ export class Recommender {
     { published, state, cached, trace }: Lookup & { state: DataState; trace: RequestTrace },
   ): Promise<ServedAnswer> {
     const bypass = trace.failures.has("cache");
+    await this.waitForTurn(trace);
+    if (trace.failures.has("analytics")) return await this.withoutAnalytics(request, cached, trace);
     const computed = await this.compute(request, published, trace);
     if (trace.failures.has("analytics")) return await this.withoutAnalytics(request, cached, trace);
     const body = JSON.stringify(computed.answer);
@@ -514,6 +522,13 @@ export class Recommender {
       { body, degraded: computed.answer.degraded },
       bypass ? "bypass" : "miss",
     );
+  }
+
+  /** Waits for the requests before this one. If that takes too long, the answer is computed as if analytics did not respond. */
+  private async waitForTurn(trace: RequestTrace): Promise<void> {
+    const isLate = () => !trace.hasTime(MAX_QUEUE_SHARE);
+    await this.turns.next(isLate);
+    if (isLate()) trace.markMissing("analytics", "no time was left after the requests before it");
   }
 
   private async compute(

@@ -768,3 +768,35 @@ scene("explores nothing that the user does not want now", async ({ world, clock 
   await world.stores.analytics.raiseEpochs({ user_ids: ["gil"], campaign_ids: [] });
   assert.deepEqual(await explored(), ["spade"]);
 });
+
+scene(
+  "answers a request that waited too long for those before it by popular campaigns, and marks it",
+  async ({ world, clock }) => {
+    const { analytics } = world.stores;
+    const profileWords: typeof analytics.profileWords = (options) => {
+      // As an embedded store does: nothing else has its turn meanwhile.
+      for (const start = performance.now(); performance.now() - start < 0.7 * ANSWER_MS;);
+      return analytics.profileWords(options);
+    };
+    const stores = { ...world.stores, analytics: Object.assign(Object.create(analytics), { profileWords }) };
+    const recommender = new Recommender({ stores, clock, answer_ms: ANSWER_MS });
+    await recommender.prepare();
+    const [first, second] = await Promise.all(
+      ["ann", "bob"].map(async (user_id): Promise<Answer> =>
+        JSON.parse((await recommender.serve({ user_id, k: 3 })).body)
+      ),
+    );
+    assert.deepEqual([first!.strategy, first!.degraded], ["personal", []]);
+    assert.deepEqual([second!.strategy, second!.degraded, second!.items.length], [
+      "popular",
+      ["analytics"],
+      3,
+    ]);
+    clock.advance(60_000);
+    assert.equal(
+      (await recommender.explain({ user_id: "bob", k: 3 })).answer.strategy,
+      "personal",
+      "the store is not taken to be down",
+    );
+  },
+);
