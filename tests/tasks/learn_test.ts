@@ -18,7 +18,7 @@ import { builtInDags } from "../../commands/engine.ts";
 import { contextOf, withInputStores } from "../fixtures/context.ts";
 import { type Flow, nightlyRun, type Ran, vectorsOf, withFlow, writeRows } from "../fixtures/flow.ts";
 import { event, message, minute } from "../fixtures/rows.ts";
-import { type ShopRows, shopRows } from "../fixtures/shop_rows.ts";
+import { type ShopRows, shopRows, withIntents } from "../fixtures/shop_rows.ts";
 
 async function load(flow: Flow, rows: ShopRows) {
   const paths = {
@@ -61,15 +61,23 @@ function textOf({ gains, places, candidates }: LearningQuery): string {
 
 const SHOP = { users: 40, visits: 4, seed: 1 };
 
-Deno.test("queries to learn from do not show what their users said and did later, wherever it is stored", async () => {
-  const rows = shopRows(SHOP);
+Deno.test("queries to learn from do not show what their users said, were given and did later, wherever it is stored", async () => {
+  const shop = shopRows(SHOP);
+  const { catalogue, campaigns } = withIntents(shop.campaigns);
+  const rows = { ...shop, campaigns };
+  const folder = await Deno.makeTempDir();
+  await using _removed = { [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }) };
+  const env = { PARLEY_INTENTS: `${folder}/intents.json` };
+  await Deno.writeTextFile(env.PARLEY_INTENTS, JSON.stringify(catalogue));
   const before = new Map<boolean, Map<string, LearningQuery>>();
   let users: string[] = [];
+  let intents: (string | null)[] = [];
   await withFlow(async (flow) => {
     await load(flow, rows);
     for (const leaky of [false, true]) before.set(leaky, await queriesOf(flow, rows, leaky));
     users = (await sampleUsers(flow.services.analytics, {}))[0]!.map(({ user_id }) => user_id);
-  });
+    intents = await classifiedIntents(flow, rows, users);
+  }, env);
   assert.equal(users.length, 8);
   const planted = plantLater(rows, users);
   await withFlow(async (flow) => {
@@ -86,15 +94,37 @@ Deno.test("queries to learn from do not show what their users said and did later
       before.get(true)!.size,
       "what is planted shows if they are not left out",
     );
-  });
+    const others = (await classifiedIntents(flow, rows, users)).filter((intent, n) => intent !== intents[n]);
+    assert.ok(others.length > intents.length / 4, "what is planted shows in what messages are classified as");
+  }, env);
   assert.ok(before.get(false)!.size >= 10);
 });
 
+async function classifiedIntents(
+  { services: { documents } }: Flow,
+  { messages }: ShopRows,
+  user_ids: readonly string[],
+): Promise<(string | null)[]> {
+  const message_ids = messages.filter(({ user_id }) => user_ids.includes(user_id)).map((row) =>
+    row.message_id
+  );
+  const classified = await documents.classifications({ message_ids });
+  assert.equal(classified.length, message_ids.length);
+  return classified.map(({ intent }) => intent);
+}
+
 /**
- * Users say later, word for word, what they said before each choice, and choose the same again and again, and other campaigns too: who learnt
- * from that would find the conversation of the query itself, its choices among the popular ones, and item–item weights from them.
+ * Users say later, word for word, what they said before each choice, with the intent of what they chose then, and choose the same again and
+ * again, and other campaigns too: who learnt from that would find the conversation of the query itself, its choices among the popular ones,
+ * item–item weights from them, and the intent of its choice in what it said.
  */
 function plantLater({ campaigns, messages, events }: ShopRows, user_ids: readonly string[]): ShopRows {
+  const intents = new Map(campaigns.map((row) => [row.campaign_id, row.intents![0]!]));
+  const chosen = new Map(
+    events.filter(({ type }) => type === "click").map((
+      row,
+    ) => [row.conversation_id, intents.get(row.campaign_id)!]),
+  );
   const later = (timestamp: string, n: number) =>
     new Date(Date.parse(timestamp) + (100 + n) * DAY_MS).toISOString();
   const ofThem = <Row extends Message | EngagementEvent>(rows: readonly Row[]) =>
@@ -105,6 +135,7 @@ function plantLater({ campaigns, messages, events }: ShopRows, user_ids: readonl
         ...row,
         message_id: `${row.message_id} ${n}`,
         conversation_id: `${row.conversation_id} ${n}`,
+        intent: chosen.get(row.conversation_id) ?? null,
         timestamp: later(row.timestamp, n),
       })
     ),

@@ -15,6 +15,7 @@ import type { SampledUser } from "./sample_users.ts";
 
 /** Users whose rows are read at a time. */
 const USERS = 50;
+const NO_INTENTS: ReadonlyMap<string, string> = new Map();
 
 interface ReadOptions extends Pick<HeldOutOptions, "max_conversations">, Abortable {
   readonly services: Services;
@@ -65,7 +66,6 @@ export async function readQueries(options: ReadOptions, part: SampledPart): Prom
   const queries: LearningQuery[] = [];
   for await (const moments of batches(part.moments, USERS)) {
     const vectors = await vectorsOf(options, moments);
-    const intents = await intentsOf(options, moments);
     for (const moment of moments) {
       const text = profileTextOf(moment.before)?.start;
       // Without its vector a user would be another one.
@@ -74,7 +74,8 @@ export async function readQueries(options: ReadOptions, part: SampledPart): Prom
         names: options.names,
         gap_ms: options.services.settings.conversation_gap_minutes * 60_000,
         embed: (text) => Promise.resolve(vectors.get(text)!),
-        classify: () => Promise.resolve(intents),
+        // Only given intents count: the classifier may have learnt from what these users said and were given later.
+        classify: () => Promise.resolve(NO_INTENTS),
         repurchaseDays: (campaign_ids) => Promise.resolve(repurchaseDays(options.campaigns, campaign_ids)),
       });
       const { before: { user_id }, is_held_out, gains } = moment;
@@ -107,24 +108,6 @@ async function vectorsOf(
   const made = await embedder.embed({ texts: missing, as: "query", signal });
   missing.forEach((text, i) => found.set(text, made[i]!));
   return found;
-}
-
-/** The intents that messages were given by the classifier. */
-async function intentsOf(
-  { services: { documents }, signal }: ReadOptions,
-  moments: readonly Moment[],
-): Promise<Map<string, string>> {
-  const messages = new Set(
-    moments.flatMap(({ before }) => before.messages.filter(({ intent }) => intent === null)),
-  );
-  const message_ids = Array.from(messages, ({ message_id }) => message_id);
-  const intents = new Map<string, string>();
-  for await (const some of batches(message_ids, 1_000)) {
-    for (const { message_id, intent } of await documents.classifications({ message_ids: some, signal })) {
-      if (intent !== null) intents.set(message_id, intent);
-    }
-  }
-  return intents;
 }
 
 function repurchaseDays(
