@@ -1,18 +1,8 @@
 import assert from "node:assert/strict";
 import { createApp } from "../routes/app.ts";
 import { openCache } from "../lib/stores/open.ts";
-import { listen } from "../commands/serve.ts";
 import { systemClock } from "../lib/core/clock.ts";
-import {
-  digests,
-  type Flow,
-  nightlyRun,
-  ROOT,
-  SAMPLE,
-  vectorsOf,
-  withFlow,
-  writeRows,
-} from "./fixtures/flow.ts";
+import { digests, type Flow, nightlyRun, ROOT, vectorsOf, withFlow, writeRows } from "./fixtures/flow.ts";
 import { states } from "./fixtures/dag.ts";
 
 const STAGES = [
@@ -61,46 +51,10 @@ function smallInput(flow: Flow) {
   };
 }
 
-Deno.test("a quarter of the sample becomes answers, by the real model, and a second run changes nothing", () =>
-  withFlow(async (flow) => {
-    const rows = Deno.readTextFileSync(SAMPLE.messages[0]!).split("\n").slice(0, 106);
-    const paths = { ...SAMPLE, messages: [writeRows(flow, "messages.ndjson", rows)] };
-    const first = await nightlyRun(flow, paths);
-    assert.equal(first.outcome, "success", first.snapshot.run.error ?? "");
-    assert.deepEqual(states(first.snapshot), Object.fromEntries(STAGES.map((stage) => [stage, "success"])));
-    const vectors = await vectorsOf(flow.services);
-    const counts = await vectors.counts();
-    assert.equal(counts.messages, (await flow.services.documents.counts()).messages);
-    assert.equal(vectors.model.dimension, 384);
-    const before = await digests(flow);
-
-    const api = await listen({ ...flow.config, port: 0 });
-    try {
-      const response = await fetch(`${api.value.url}/recommendations/keziah-boateng?k=5`);
-      assert.equal(response.status, 200);
-      const answer = await response.json();
-      assert.equal(answer.strategy, "personal");
-      assert.equal(answer.items.length, 5);
-      for (const item of answer.items) assert.ok(item.reasons.length > 0 && item.title.length > 0);
-      assert.match(response.headers.get("server-timing") ?? "", /vectors;dur=/);
-      assert.equal(response.headers.get("x-cache"), "miss");
-      const repeated = await fetch(`${api.value.url}/recommendations/keziah-boateng?k=5`);
-      assert.equal(repeated.headers.get("x-cache"), "hit");
-      assert.deepEqual((await repeated.json()).items, answer.items);
-    } finally {
-      await api.close();
-    }
-
-    const second = await nightlyRun(flow, paths);
-    assert.equal(second.outcome, "success");
-    assert.equal(states(second.snapshot).ingest, "skipped");
-    assert.deepEqual(await digests(flow), before);
-    // Lines of a log are written a moment later, which may be after the test.
-  }, { ...INTENTS, PARLEY_LOG: "warning", PARLEY_EMBEDDINGS: "onnx:./models/bge-small-en-v1.5" }));
-
 Deno.test("every attempt leaves lineage: datasets, rows, versions, times and outcome", () =>
   withFlow(async (flow) => {
     const { snapshot } = await nightlyRun(flow, smallInput(flow));
+    assert.deepEqual(states(snapshot), Object.fromEntries(STAGES.map((stage) => [stage, "success"])));
     const lineage = await flow.runs.lineage({ run_id: snapshot.run.run_id });
     for (const stage of STAGES) {
       assert.ok(lineage.some(({ task_id }) => task_id === stage), `${stage} has lineage`);

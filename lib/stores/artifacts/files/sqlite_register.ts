@@ -26,7 +26,8 @@ export class SqliteRegister implements Register {
   private readonly db: DatabaseSync;
   private readonly insert: StatementSync;
   private readonly select: StatementSync;
-  private readonly written = new Bloom();
+  /** Made by the first flush: before it there is nothing in the file. */
+  private filter: Bloom | null = null;
   private fresh = new Map<string, string>();
 
   constructor(private readonly path: string) {
@@ -56,12 +57,16 @@ export class SqliteRegister implements Register {
   }
 
   private lookUp(key: string): string | null {
-    if (!this.written.addedBefore(key)) return null;
+    if (!this.filter?.addedBefore(key)) return null;
     return (this.select.get(key) as { value: string } | undefined)?.value ?? null;
   }
 
   private flush(): void {
     const keys = [...this.fresh.keys()].sort();
+    if (this.filter === null) {
+      this.filter = new Bloom();
+      for (const key of keys) this.filter.addedBefore(key);
+    }
     for (let at = 0; at < MAX_BUFFERED; at += ROWS_PER_STATEMENT) {
       this.insert.run(
         ...keys.slice(at, at + ROWS_PER_STATEMENT).flatMap((key) => [key, this.fresh.get(key)!]),
