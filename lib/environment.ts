@@ -3,11 +3,40 @@ import { messageOf, ParleyError } from "./core/errors.ts";
 
 type Environment = Record<string, string | undefined>;
 
-/** What is set: by a file, if there is one, and by the process environment, which wins. */
+/**
+ * What is set: by a file, if there is one, and by the process environment, which wins. `PARLEY_X_FILE` names a file that holds the
+ * value of `PARLEY_X`, such as a secret that a container gets as a file.
+ */
 export function readEnvironment(
   { file = ".env", process = Deno.env.toObject() }: { file?: string; process?: Environment } = {},
 ): Environment {
-  return { ...readEnvFile(file), ...withoutServiceLinks(process) };
+  return withFileValues({ ...readEnvFile(file), ...withoutServiceLinks(process) });
+}
+
+function withFileValues(environment: Environment): Environment {
+  const values: Environment = {};
+  for (const [name, value] of Object.entries(environment)) {
+    const setting = /^(PARLEY_\w+)_FILE$/.exec(name)?.[1];
+    if (setting === undefined) values[name] ??= value;
+    else if (value !== undefined && value !== "") {
+      if ((environment[setting] ?? "") !== "") {
+        throw new ParleyError("invalid", `${setting} and ${name} are both set: unset one`);
+      }
+      values[setting] = readValue(name, value);
+    }
+  }
+  return values;
+}
+
+/** The text of a file without the line break at its end. */
+function readValue(name: string, path: string): string {
+  try {
+    return Deno.readTextFileSync(path).trimEnd();
+  } catch (error) {
+    throw new ParleyError("invalid", `the file of ${name} cannot be read: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
 }
 
 function readEnvFile(file: string): Environment {

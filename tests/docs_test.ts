@@ -103,7 +103,7 @@ Deno.test("each option that README or docs name is one of a command, of Deno or 
     command.commands.forEach(walk);
   };
   walk(PARLEY);
-  const isOthers = (option: string) => /^--(help|profile|allow-.*)$/.test(option);
+  const isOthers = (option: string) => /^--(help|profile|read-only|tmpfs|allow-.*)$/.test(option);
   const named = [...MANUAL.matchAll(/(?<![\w-])--[a-z][a-z-]*/g)].map(([option]) => option);
   assert.deepEqual(
     [...new Set(named)].filter((option) => !known.has(option) && !isOthers(option)),

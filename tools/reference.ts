@@ -49,7 +49,8 @@ export function configurationPage(): string {
 ${
     wrap(
       "Settings come from the environment, or from a file `.env` in the folder in which Parley is started. The environment takes " +
-        "precedence. `.env.example` has every setting with its default. An empty value is the same as no value. With an invalid " +
+        "precedence. `.env.example` has every setting with its default. An empty value is the same as no value. `PARLEY_X_FILE` names " +
+        "a file that holds the value of `PARLEY_X`, such as a secret that a container gets as a file. With an invalid " +
         "setting, such as a schedule that is never due, every command ends with exit code 2 and lists all errors. Parley ignores " +
         "the variables that Kubernetes sets in each pod for a Service named `parley`.",
       110,

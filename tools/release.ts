@@ -1,6 +1,6 @@
 /**
- * Makes a release: dates what CHANGELOG.md has under "Unreleased", sets the version in deno.json, README.md and
- * docs/openapi.json, commits, and tags. Pushes nothing. Changes nothing if it refuses.
+ * Makes a release: dates what CHANGELOG.md has under "Unreleased", sets the version in deno.json, README.md,
+ * docker-compose.yml and docs/openapi.json, commits, and tags. Pushes nothing. Changes nothing if it refuses.
  *
  *     deno task release 0.2.0
  */
@@ -46,6 +46,7 @@ const today = new Date().toISOString().slice(0, 10);
 const files = [
   replaceOnce("CHANGELOG.md", /^## \[Unreleased\]$/m, `## [Unreleased]\n\n## [${version}] - ${today}`),
   replaceOnce("deno.json", /^ {2}"version": ".*"/m, `  "version": "${version}"`),
+  replaceOnce("docker-compose.yml", /^ {2}image: parley:.*$/m, `  image: parley:${version}`),
   replaceOnce("docs/openapi.json", /^ {4}"version": ".*"/m, `    "version": "${version}"`),
   replaceOnce("README.md", /^Version \d+\.\d+\.\d+\b/m, `Version ${version}`),
 ];

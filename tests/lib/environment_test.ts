@@ -107,3 +107,24 @@ Deno.test("readEnvironment() ignores variables that Kubernetes sets for Services
   assert.equal(loadConfig(read("", { ...links, PARLEY_PORT: "9000" })).port, 9000);
   assert.throws(() => loadConfig(read("", { PARLEY_PORT: "tcp://10.0.0.7:8000" })), /PARLEY_PORT/);
 });
+
+Deno.test("readEnvironment() takes the value of a setting from a file that PARLEY_…_FILE names", async () => {
+  const path = await Deno.makeTempFile();
+  try {
+    await Deno.writeTextFile(path, "read:0123456789abcdef\n");
+    const read = (process: Record<string, string>) => readEnvironment({ file: "/nowhere/.env", process });
+    const set = { PARLEY_API_KEYS_FILE: path, PARLEY_API_KEYS: "", OTHER_FILE: "x" };
+    assert.deepEqual(read(set), { PARLEY_API_KEYS: "read:0123456789abcdef", OTHER_FILE: "x" });
+    assert.deepEqual(read({ PARLEY_API_KEYS_FILE: "" }), {});
+    assert.throws(
+      () => read({ ...set, PARLEY_API_KEYS: "x" }),
+      /PARLEY_API_KEYS and PARLEY_API_KEYS_FILE are both set/,
+    );
+    assert.throws(
+      () => read({ PARLEY_SECRET_FILE: "/nowhere/secret" }),
+      /the file of PARLEY_SECRET_FILE cannot be read/,
+    );
+  } finally {
+    await Deno.remove(path);
+  }
+});

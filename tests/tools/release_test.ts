@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 
 const ROOT = new URL("../../", import.meta.url);
-const FILES = ["CHANGELOG.md", "README.md", "deno.json", "docs/openapi.json"];
+const FILES = ["CHANGELOG.md", "README.md", "deno.json", "docs/openapi.json", "docker-compose.yml"];
 const DENO_JSON = `{\n  "version": "0.1.0",\n  "tasks": {}\n}\n`;
 const README = "# Parley\n\nVersion 0.1.0. Settings may change.\n";
 const OPENAPI = `{\n  "openapi": "3.1.1",\n  "info": {\n    "version": "0.1.0"\n  }\n}\n`;
+const COMPOSE = "x-parley: &parley\n  image: parley:0.1.0\n";
 const CHANGELOG = `# Changelog
 
 ## [Unreleased]
@@ -52,7 +53,9 @@ function releaseTest(name: string, body: (repository: Repository) => Promise<voi
         await git("config", ...pair);
       }
       await Deno.mkdir(`${cwd}/docs`);
-      for (const [at, text] of [CHANGELOG, README, DENO_JSON, OPENAPI].entries()) write(FILES[at]!, text);
+      for (const [at, text] of [CHANGELOG, README, DENO_JSON, OPENAPI, COMPOSE].entries()) {
+        write(FILES[at]!, text);
+      }
       await git("add", ".");
       await git("commit", "--quiet", "--message", "start");
       await body({ git, release, write, read });
@@ -75,6 +78,7 @@ releaseTest("dates the changelog, sets the version, commits and tags", async ({ 
   );
   assert.equal(read("deno.json"), DENO_JSON.replace("0.1.0", "0.2.0"));
   assert.equal(read("docs/openapi.json"), OPENAPI.replace("0.1.0", "0.2.0"));
+  assert.equal(read("docker-compose.yml"), COMPOSE.replace("0.1.0", "0.2.0"));
   assert.equal(read("README.md"), README.replace("0.1.0", "0.2.0"));
   assert.equal(await git("status", "--porcelain"), "");
   assert.equal(await git("log", "-1", "--format=%s"), "release: 0.2.0");
