@@ -1,6 +1,6 @@
 /**
  * Does what the Dockerfile says in a plain directory, since no container engine is needed to find a missing file, a package that is not
- * in it, or a write where none is allowed. Needs root, because it starts the result as another user.
+ * in it, or a write outside the volume. Needs root, because it starts the result as another user.
  */
 import assert from "node:assert/strict";
 import { dirname } from "node:path";
