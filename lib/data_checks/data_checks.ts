@@ -33,7 +33,7 @@ export interface CheckedStores {
 /** Unknown campaigns that a finding names. */
 const EXAMPLES = 3;
 
-/** Holds the stores against each other and against what every row must be. Reads only. */
+/** Holds the stores against each other and against what every row must be. Changes no row. */
 export async function checkData(stores: CheckedStores, { signal }: Abortable = {}): Promise<Finding[]> {
   const [documents, analytics, vectors, graph, unknown, faults] = await Promise.all([
     stores.documents.counts({ signal }),

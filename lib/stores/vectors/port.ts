@@ -92,7 +92,10 @@ export interface VectorStore extends BulkWriter {
   verify(options: { version: number } & Abortable): Promise<IndexFault[]>;
   /** Drops indexes of versions other than these. */
   dropVersionsExcept(options: { versions: readonly number[] } & Abortable): Promise<void>;
-  /** Ids whose stored vector has NaN, another dimension, or a norm off 1; at most `limit` of them. */
+  /**
+   * Ids whose stored vector has NaN, another dimension, or a norm off 1; at most `limit` of them. A store may leave out rows that had
+   * no fault before and were not written since.
+   */
   faults(options: { limit: number } & Abortable): Promise<string[]>;
   /** Removes all rows with {@link faults}; returns how many. */
   dropFaults(options?: Abortable): Promise<number>;

@@ -3,6 +3,7 @@
  * seconds, peak memory in MB, and MB written, by pages of files that became dirty and by all write calls.
  */
 import { main } from "../../../main.ts";
+import { calledBytes, cpuSeconds, peakBytes, writtenBytes } from "./process_costs.ts";
 
 export interface Measured {
   /** Without the start of the process, as `cpu_s`. */
@@ -13,23 +14,13 @@ export interface Measured {
   readonly write_calls_mb: number;
 }
 
-function counter(file: "status" | "io", name: string): number {
-  return Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(Deno.readTextFileSync(`/proc/self/${file}`))![1]);
-}
-
-/** CPU time of all threads; the kernel counts hundredths of a second. */
-function cpuSeconds(): number {
-  const fields = Deno.readTextFileSync("/proc/self/stat").split(") ")[1]!.split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / 100;
-}
-
 function measured(start: { ms: number; cpu_s: number }): Measured {
   return {
     seconds: (performance.now() - start.ms) / 1_000,
     cpu_s: cpuSeconds() - start.cpu_s,
-    peak_mb: counter("status", "VmHWM") / 1_024,
-    written_mb: counter("io", "write_bytes") / 1e6,
-    write_calls_mb: counter("io", "wchar") / 1e6,
+    peak_mb: peakBytes() / 1_048_576,
+    written_mb: writtenBytes() / 1e6,
+    write_calls_mb: calledBytes() / 1e6,
   };
 }
 

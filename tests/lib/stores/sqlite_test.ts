@@ -288,3 +288,16 @@ inFolder("Sqlite.inBulk() throws what a write in it has thrown, even if its work
   assert.equal(db.all("SELECT n FROM done").length, 2);
   db.close();
 });
+
+inFolder("Sqlite.inBulk() shares a file with another's", async (path) => {
+  const both = [1, 2].map(() =>
+    new Sqlite({ path, migrations: ["CREATE TABLE done (n INTEGER)"], busy_ms: 0 })
+  );
+  await Promise.all(both.map((db) =>
+    db.inBulk(async () => {
+      for (let n = 0; n < 3; n++) await db.write(() => db.run("INSERT INTO done VALUES (?)", n));
+    })
+  ));
+  assert.equal(both[0]!.all("SELECT n FROM done").length, 6);
+  for (const db of both) db.close();
+});

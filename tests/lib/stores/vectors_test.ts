@@ -294,6 +294,28 @@ test(
   },
 );
 
+test(
+  "faults() looks again at rows that were written since, by any process, and at no others",
+  async (store, dir) => {
+    const unverified = () => {
+      const db = new DatabaseSync(`${dir}/${FILES}.db`);
+      const rows = db.prepare("SELECT row FROM unverified").all().length;
+      db.close();
+      return rows;
+    };
+    await store.upsert({ collection: "profiles", rows: profiles(600) });
+    assert.equal(unverified(), 600);
+    assert.deepEqual(await store.faults({ limit: 10 }), []);
+    assert.equal(unverified(), 0);
+    change(dir, "u7", new Uint8Array(63));
+    for (let n = 0; n < 2; n++) assert.deepEqual(await store.faults({ limit: 10 }), ["u7"]);
+    assert.equal(unverified(), 1);
+    assert.equal(await store.dropFaults(), 1);
+    assert.deepEqual(await store.faults({ limit: 10 }), []);
+    assert.equal(unverified(), 0);
+  },
+);
+
 test("needs read, env, ffi, and write in its folder only", async (store, dir) => {
   await store.upsert({ collection: "profiles", rows: profiles(2_100) });
   const code = `

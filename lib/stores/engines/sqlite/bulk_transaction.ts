@@ -4,8 +4,8 @@ import { FILE_MODE } from "../../../core/file_modes.ts";
 import { removeFile } from "../disk.ts";
 import { CACHE_KB, fileAt, MEMORY } from "./file.ts";
 
-/** How long writes are gathered: what a kill costs at most. Shorter than another process waits for the lock. */
-const MAX_MS = 5_000;
+/** How long writes are gathered: what a kill costs at most. */
+const MAX_MS = 20_000;
 /** How often it looks whether another process waits for the lock. */
 const CHECK_INTERVAL_MS = 10;
 /** How long it leaves the lock to others after each commit: one that waits tries it every few milliseconds. */
@@ -108,7 +108,7 @@ export class BulkTransaction {
     this.resume_at = performance.now() + PAUSE_MS;
   }
 
-  /** Makes a bulk load of another process commit, as this one waits for the lock. */
+  /** Makes a bulk load of another process commit, as this one waits for the lock. If none runs, the next one commits once early. */
   awaitLock(): void {
     if (this.path !== MEMORY) Deno.writeFileSync(this.marker, new Uint8Array(), { mode: FILE_MODE });
   }

@@ -190,7 +190,7 @@ export class Sqlite {
       if (!bulk.isActive) return transaction(this.db, body);
       await bulk.pause();
       return bulk.add(body);
-    }, () => bulk.isActive || bulk.awaitLock());
+    }, () => bulk.awaitLock());
   }
 
   /**

@@ -83,6 +83,17 @@ const MIGRATIONS: readonly Migration[] = [
     FROM indexes WHERE collection = 'profiles';
   `,
   "CREATE TABLE tombstones (user_hash TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;",
+  // Rows whose vectors were written since they were last looked at for faults.
+  `
+  CREATE TABLE unverified (row INTEGER PRIMARY KEY) STRICT;
+  INSERT INTO unverified SELECT rowid FROM vectors;
+  CREATE TRIGGER vectors_inserted AFTER INSERT ON vectors BEGIN
+    INSERT OR IGNORE INTO unverified VALUES (new.rowid);
+  END;
+  CREATE TRIGGER vectors_changed AFTER UPDATE OF vector ON vectors BEGIN
+    INSERT OR IGNORE INTO unverified VALUES (new.rowid);
+  END;
+  `,
 ];
 
 /** The same for the file of one model, which from the first instant says whose vectors it holds. */

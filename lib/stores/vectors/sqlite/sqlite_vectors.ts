@@ -166,11 +166,30 @@ export class SqliteVectors implements VectorStore {
 
   async faults({ limit, signal }: { limit: number } & Abortable): Promise<string[]> {
     const ids: string[] = [];
-    for await (const row of this.scan(signal)) {
-      if (ids.length >= limit) break;
-      if (this.isFaulty(row.vector)) ids.push(row.id);
+    let last: number | null = 0;
+    while (last !== null && ids.length < limit) {
+      const after: number = last;
+      const page = await this.sql.write(() => this.verifySome(after), { signal });
+      ids.push(...page.faulty);
+      last = page.last;
     }
-    return ids;
+    return ids.slice(0, limit);
+  }
+
+  /** Looks at some rows that were written since they were last looked at; those without a fault are not looked at again. */
+  private verifySome(after: number): { faulty: string[]; last: number | null } {
+    const rows = this.sql.all<{ row: number; id: string | null; vector: Uint8Array | null }>(
+      `SELECT row, id, vector FROM unverified LEFT JOIN vectors ON vectors.rowid = row
+       WHERE row > ? ORDER BY row LIMIT ${ROWS_PER_TURN}`,
+      after,
+    );
+    const isFaulty = ({ vector }: { vector: Uint8Array | null }) => vector !== null && this.isFaulty(vector);
+    const verified = rows.filter((each) => !isFaulty(each)).map(({ row }) => row);
+    this.sql.run(
+      "DELETE FROM unverified WHERE row IN (SELECT value FROM json_each(?))",
+      JSON.stringify(verified),
+    );
+    return { faulty: rows.filter(isFaulty).map(({ id }) => id!), last: rows.at(-1)?.row ?? null };
   }
 
   async dropFaults({ signal }: Abortable = {}): Promise<number> {
