@@ -5,6 +5,7 @@ import { systemClock } from "../lib/core/clock.ts";
 import type { EngagementEvent, Message, Published } from "../lib/core/types.ts";
 import { IntentService } from "../lib/intents/intent_service.ts";
 import type { Answer } from "../lib/recommend/answer.ts";
+import { CampaignRows } from "../lib/recommend/campaign_rows.ts";
 import { PopularReader } from "../lib/recommend/candidates/popularity.ts";
 import { CatalogueReader } from "../lib/recommend/catalogue_reader.ts";
 import type { KnownUser } from "../lib/recommend/known_user.ts";
@@ -60,6 +61,7 @@ async function open({ services }: Flow) {
     published,
     repurchase_days: null,
     popular: new PopularReader(analytics),
+    campaign_rows: new CampaignRows(analytics),
     version_data: new VersionData({ analytics, clock: systemClock, answer_ms: ANSWER_MS, warn: assert.fail }),
     catalogue,
     trace: new RequestTrace(createStorePolicies(ANSWER_MS), ANSWER_MS),

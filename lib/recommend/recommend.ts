@@ -6,6 +6,7 @@ import type { AnalyticsStore, CampaignStats } from "../stores/analytics/port.ts"
 import type { GraphStore } from "../stores/graph/port.ts";
 import type { VectorStores } from "../stores/vectors/port.ts";
 import type { Answer, PageOptions, Sources } from "./answer.ts";
+import type { CampaignRows } from "./campaign_rows.ts";
 import type { CatalogueReader, NewCampaigns } from "./catalogue_reader.ts";
 import { readVersion } from "./read_version.ts";
 import { type Arm, DEFAULT_ARM, weightsIn } from "./arms.ts";
@@ -27,7 +28,7 @@ import { Candidates, type SourceResults } from "./features.ts";
 import { isKnown, type KnownUser, NO_GRAPH_DATA, NO_WORDS, readUserGraph } from "./known_user.ts";
 import { negatedCampaigns, Vetoes } from "./negations.ts";
 import { leadingSource, rank, type Ranked, shortlist, weightsFor } from "./score.ts";
-import { type CampaignRow, conditionOf, loadShowable } from "./showable.ts";
+import { type CampaignRow, conditionOf } from "./showable.ts";
 import { MAX_SHOWN, type ShownCampaigns } from "./shown_campaigns.ts";
 import { type SuppressedCampaign, suppressedCampaigns } from "./suppressed_campaigns.ts";
 import type { RequestTrace } from "./request_trace.ts";
@@ -39,7 +40,7 @@ export interface AnswerStores {
   readonly graph: Pick<GraphStore, "engagedBy" | "engagedIn" | "intentsOf" | "targeting">;
   readonly analytics: Pick<
     AnalyticsStore,
-    "campaignPage" | "campaigns" | "finalEngagement" | "profileWords" | "stats"
+    "campaignPage" | "finalEngagement" | "profileWords"
   >;
 }
 
@@ -52,6 +53,7 @@ export interface RecommendOptions extends PageOptions {
   readonly shown: ShownCampaigns | null;
   readonly stores: AnswerStores;
   readonly popular: Pick<PopularReader, "top">;
+  readonly campaign_rows: CampaignRows;
   readonly version_data: Pick<VersionData, "get">;
   readonly catalogue: Pick<CatalogueReader, "epoch" | "newCampaigns">;
   readonly clock: Clock;
@@ -107,7 +109,7 @@ const MAX_OF_CATEGORY = 300;
  */
 export async function recommendTo(user: KnownUser, options: RecommendOptions): Promise<ComputedAnswer> {
   const { trace, clock, arm = DEFAULT_ARM } = options;
-  const { learnt, newCampaigns } = await readVersion(options);
+  const { learnt, newCampaigns, epoch } = await readVersion(options);
   const { items, wording, named_are_known } = learnt;
   const wordingHits = await trace.timed("rank", () => wording?.nearest(user.words, MAX_HITS) ?? []);
   const results = await findSourceResults(user, { ...options, wordingHits, newCampaigns });
@@ -137,7 +139,7 @@ export async function recommendTo(user: KnownUser, options: RecommendOptions): P
         NO_ROWS,
         (signal) =>
           readRows(
-            { ...options, newCampaigns, known_ids, vetoes, final: user.final, signal },
+            { ...options, epoch, newCampaigns, known_ids, vetoes, final: user.final, signal },
             candidates,
             weights,
           ),
@@ -155,6 +157,7 @@ export async function recommendTo(user: KnownUser, options: RecommendOptions): P
   const { uncertain } = learnt;
   const page = await explore(chosen, {
     ...options,
+    epoch,
     newCampaigns,
     uncertain,
     candidates,
@@ -168,7 +171,7 @@ export async function recommendTo(user: KnownUser, options: RecommendOptions): P
       trace.callStore(
         "analytics",
         NO_CAUSES,
-        (signal) => readCauses({ ...options, signal }, page, evidence),
+        (signal) => readCauses({ ...options, epoch, signal }, page, evidence),
       ),
   );
   const ends = [
@@ -289,6 +292,7 @@ const NO_ROWS: ShowableRows = Object.freeze({ rows: [], suppressed: [] });
  */
 async function readRows(
   options: RecommendOptions & Pick<KnownUser, "final"> & Abortable & {
+    readonly epoch: number;
     readonly known_ids: readonly string[];
     readonly newCampaigns: NewCampaigns;
     readonly vetoes: Vetoes;
@@ -352,7 +356,7 @@ class BestRows {
   private readonly rows = new Map<string, CampaignRow | null>();
   private readonly passes: (campaign: Campaign) => boolean;
 
-  constructor(private readonly options: RecommendOptions & { vetoes: Vetoes } & Abortable) {
+  constructor(private readonly options: RecommendOptions & { epoch: number; vetoes: Vetoes } & Abortable) {
     const meets = conditionOf(options);
     this.passes = (campaign) => meets(campaign) && options.vetoes.allow(campaign);
   }
@@ -379,8 +383,14 @@ class BestRows {
 
   private async read(campaign_ids: readonly string[]): Promise<void> {
     if (campaign_ids.length === 0 || this.isFull) return;
-    const { clock, signal, stores: { analytics }, published: { version } } = this.options;
-    const rows = await loadShowable({ analytics, version, campaign_ids, now: iso(clock.now()), signal });
+    const { campaign_rows, clock, epoch, signal, published: { version } } = this.options;
+    const rows = await campaign_rows.showable({
+      version,
+      epoch,
+      campaign_ids,
+      now: iso(clock.now()),
+      signal,
+    });
     for (const campaign_id of campaign_ids) this.rows.set(campaign_id, null);
     for (const row of rows) if (this.passes(row.campaign)) this.rows.set(row.campaign.campaign_id, row);
   }
@@ -390,6 +400,7 @@ class BestRows {
 async function explore(
   page: readonly Ranked[],
   options: RecommendOptions & Pick<ShowableRows, "suppressed"> & {
+    readonly epoch: number;
     readonly newCampaigns: NewCampaigns;
     readonly uncertain: readonly string[];
     readonly candidates: Candidates;
@@ -406,14 +417,14 @@ async function explore(
   const uncertain = [...options.newCampaigns.keys(), ...options.uncertain]
     .filter((id) => !never.has(id) && !shown?.has(id));
   const campaign_ids = drawUncertain(uncertain, random);
-  const { stores: { analytics }, published: { version } } = options;
+  const { campaign_rows, epoch, published: { version } } = options;
   const rows = await trace.timed(
     "analytics",
     () =>
       trace.callStore(
         "analytics",
         [],
-        (signal) => loadShowable({ analytics, version, campaign_ids, now: iso(clock.now()), signal }),
+        (signal) => campaign_rows.showable({ version, epoch, campaign_ids, now: iso(clock.now()), signal }),
       ),
   );
   return await trace.timed("rank", () => {
@@ -429,7 +440,7 @@ const NO_CAUSES: ReadonlyMap<string, Cause> = new Map();
 
 /** By chosen campaign, the campaign of the user's own engagement that contributes most to it. */
 async function readCauses(
-  { stores: { analytics }, signal }: RecommendOptions & Abortable,
+  { campaign_rows, epoch, published: { version }, signal }: RecommendOptions & { epoch: number } & Abortable,
   chosen: readonly Ranked[],
   { related }: SourceResults,
 ): Promise<ReadonlyMap<string, Cause>> {
@@ -439,8 +450,8 @@ async function readCauses(
   });
   if (causes.length === 0) return NO_CAUSES;
   const campaign_ids = [...new Set(causes.map(({ cause }) => cause.campaign_id))];
-  const campaigns = await analytics.campaigns({ campaign_ids, signal });
-  const titles = new Map(campaigns.map(({ campaign_id, title }) => [campaign_id, title]));
+  const rows = await campaign_rows.get({ version, epoch, campaign_ids, signal });
+  const titles = new Map(rows.map(({ campaign: { campaign_id, title } }) => [campaign_id, title]));
   return new Map(causes.map(({ campaign_id, cause }) => [campaign_id, {
     campaign_id: cause.campaign_id,
     title: titles.get(cause.campaign_id) ?? null,

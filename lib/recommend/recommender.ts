@@ -18,6 +18,7 @@ import type {
   Sources,
   UserAnswer,
 } from "./answer.ts";
+import { CampaignRows } from "./campaign_rows.ts";
 import { CatalogueReader } from "./catalogue_reader.ts";
 import {
   AnswerCache,
@@ -58,7 +59,10 @@ export interface RecommenderStores extends AnswerStores, Pick<PostedStores, "doc
   readonly analytics:
     & AnswerStores["analytics"]
     & PostedStores["analytics"]
-    & Pick<AnalyticsStore, "changedCampaigns" | "epochs" | "file" | "popular" | "published" | "secret">;
+    & Pick<
+      AnalyticsStore,
+      "campaigns" | "stats" | "changedCampaigns" | "epochs" | "file" | "popular" | "published" | "secret"
+    >;
   readonly cache: Pick<Cache, "get" | "set" | "tryLock">;
 }
 
@@ -134,6 +138,7 @@ interface CampaignList<Row> {
 /** Data of the published version in memory. */
 interface VersionCache {
   readonly popular: PopularReader;
+  readonly campaign_rows: CampaignRows;
   readonly last_popular: LastPopular;
   readonly version_data: VersionData;
   readonly catalogue: CatalogueReader;
@@ -207,6 +212,7 @@ export class Recommender {
     const popular = new PopularReader(analytics);
     return {
       popular,
+      campaign_rows: new CampaignRows(analytics),
       last_popular: new LastPopular({ analytics, popular, clock }),
       version_data: new VersionData({ analytics, clock, answer_ms: this.answer_ms, warn }),
       catalogue: new CatalogueReader(this.options.stores),
@@ -571,8 +577,8 @@ export class Recommender {
   ): Promise<ComputedAnswer> {
     const { stores, clock, classifier = null, repurchase_days = null } = this.options;
     const { conversation_gap_minutes = 30 } = this.options;
-    const { popular, version_data, catalogue } = this.versionCache;
-    const learnt = { popular, version_data, catalogue };
+    const { popular, campaign_rows, version_data, catalogue } = this.versionCache;
+    const learnt = { popular, campaign_rows, version_data, catalogue };
     const options = { ...request, ...context, ...learnt, stores, clock, repurchase_days };
     const isControl = request.arm === CONTROL_ARM;
     if (!("messages" in request)) {

@@ -10,19 +10,27 @@ export interface CampaignRow {
 
 /** Those of these campaigns that exist and may be shown at `now` (ISO 8601), with their stats. */
 export async function loadShowable(
-  { analytics, version, campaign_ids, now, signal }: {
-    analytics: Pick<AnalyticsStore, "campaigns" | "stats">;
-    version: number;
-    campaign_ids: readonly string[];
-    now: string;
-  } & Abortable,
+  { now, ...options }: LoadOptions & { now: string },
+): Promise<CampaignRow[]> {
+  return (await loadRows(options)).filter(({ campaign }) => isShowable(campaign, now));
+}
+
+interface LoadOptions extends Abortable {
+  readonly analytics: Pick<AnalyticsStore, "campaigns" | "stats">;
+  readonly version: number;
+  readonly campaign_ids: readonly string[];
+}
+
+/** Those of these campaigns that exist, with their stats, in ascending id. */
+export async function loadRows(
+  { analytics, version, campaign_ids, signal }: LoadOptions,
 ): Promise<CampaignRow[]> {
   const [campaigns, stats] = await Promise.all([
     analytics.campaigns({ campaign_ids, signal }),
     analytics.stats({ version, campaign_ids, signal }),
   ]);
   const byId = new Map(stats.map((row) => [row.campaign_id, row]));
-  return campaigns.filter((campaign) => isShowable(campaign, now)).map((campaign) => ({
+  return campaigns.map((campaign) => ({
     campaign,
     stats: byId.get(campaign.campaign_id) ?? newCampaign(campaign.campaign_id),
   }));

@@ -5,6 +5,7 @@ import { modelKey } from "../../../lib/core/types.ts";
 import { type CandidateSet, candidatesOf, packAll } from "../../../lib/evaluate/rescore.ts";
 import type { LearningQuery } from "../../../lib/learn/choose_ranker.ts";
 import { type Moment, wholeList } from "../../../lib/learn/user_moments.ts";
+import { CampaignRows } from "../../../lib/recommend/campaign_rows.ts";
 import { ItemItem } from "../../../lib/recommend/candidates/co_engagement.ts";
 import type { KnownUser } from "../../../lib/recommend/known_user.ts";
 import { type AnswerStores, recommendTo } from "../../../lib/recommend/recommend.ts";
@@ -45,6 +46,7 @@ export interface HeldOutOptions extends Abortable {
 /** What is derived for the whole, as it would be if some users had neither said nor done anything, and answers to these users from it. */
 export class HeldOutAnswers {
   private readonly engagement: LRUCache<string, readonly ConversationEngagement[]>;
+  private readonly rows: CampaignRows;
 
   private constructor(
     private readonly options: HeldOutOptions,
@@ -54,6 +56,11 @@ export class HeldOutAnswers {
     private readonly stats: ReadonlyMap<string, CampaignStats>,
   ) {
     this.engagement = new LRUCache({ max: options.max_conversations ?? MAX_CONVERSATIONS });
+    this.rows = new CampaignRows({
+      campaigns: ({ campaign_ids }) =>
+        Promise.resolve(campaign_ids.flatMap((id) => options.campaigns.get(id) ?? [])),
+      stats: ({ campaign_ids }) => Promise.resolve(campaign_ids.map((id) => this.statsOf(id))),
+    });
   }
 
   /** Builds all again that is built of users' rows; of conversations' vectors the index stays, and those of these users do not count. */
@@ -98,6 +105,7 @@ export class HeldOutAnswers {
         graph: this.graph(),
         analytics: this.analytics(),
       },
+      campaign_rows: this.rows,
       popular: { top: ({ limit }) => Promise.resolve(this.popular.slice(0, limit)) },
       version_data: { get: () => Promise.resolve(this.learnt) },
       catalogue: { epoch: () => Promise.resolve(0), newCampaigns: () => Promise.resolve(new Map()) },
@@ -157,10 +165,8 @@ export class HeldOutAnswers {
 
   /** Campaigns and stats from memory. */
   private analytics(): AnswerStores["analytics"] {
-    const { campaigns, services: { analytics } } = this.options;
+    const { services: { analytics } } = this.options;
     return {
-      campaigns: ({ campaign_ids }) => Promise.resolve(campaign_ids.flatMap((id) => campaigns.get(id) ?? [])),
-      stats: ({ campaign_ids }) => Promise.resolve(campaign_ids.map((id) => this.statsOf(id))),
       campaignPage: (options) => analytics.campaignPage(options),
       finalEngagement: (options) => analytics.finalEngagement(options),
       profileWords: (options) => analytics.profileWords(options),
