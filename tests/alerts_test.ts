@@ -1,5 +1,6 @@
-/** The alerts that docs/operating.md proposes, on what `/metrics` gives. */
+/** The alerts of docs/deploy/alerts.yml, on what `/metrics` gives. */
 import assert from "node:assert/strict";
+import { parse } from "yaml";
 import type { Hono } from "../deps.ts";
 import { SqliteGraph } from "../lib/stores/graph/sqlite/sqlite_graph.ts";
 import { openDeterministic } from "../lib/embed/deterministic_embedder.ts";
@@ -11,16 +12,11 @@ import { until } from "./fixtures/until.ts";
 import { emptyWorld, fails, NOW, openWorld } from "./lib/recommend/world.ts";
 import { appTest, type Opened } from "./routes/app.ts";
 
-const [, block] = /alerts to start with:\n\n```text\n([^]*?)```/.exec(
-  Deno.readTextFileSync(`${ROOT}docs/operating.md`),
-)!;
-/** Expressions by what the text next to or below each says. */
-const ALERTS = new Map(
-  [...block!.matchAll(/^(\S.*?)(?: {3,}|\n +)(\S[^]*?)\n(?=\S|$(?![^]))/gm)].map(([, expression, text]) => [
-    text!.replaceAll(/\s+/g, " "),
-    expression!,
-  ]),
-);
+const { groups: [{ rules }] } = parse(Deno.readTextFileSync(`${ROOT}docs/deploy/alerts.yml`)) as {
+  groups: [{ rules: { alert: string; expr: string; for?: string; annotations: { summary: string } }[] }];
+};
+/** Expressions by what each says. How long one must hold is left to Prometheus. */
+const ALERTS = new Map(rules.map(({ expr, annotations: { summary } }) => [summary, expr]));
 
 /** What one scrape gave: values by series. `at` is in seconds. */
 interface Scrape {
@@ -91,7 +87,7 @@ const DEGRADED = "more than 1 % of answers lack a part";
 const LATE = "more is written than this process derives: answers are late";
 const UNSENT = "some lineage does not reach its sink";
 
-Deno.test("docs/operating.md proposes six alerts", () => {
+Deno.test("docs/deploy/alerts.yml has six alerts", () => {
   assert.deepEqual([...ALERTS.keys()], [CRITICAL, OLD, DOWN, DEGRADED, LATE, UNSENT]);
 });
 

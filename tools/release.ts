@@ -1,6 +1,6 @@
 /**
  * Makes a release: dates what CHANGELOG.md has under "Unreleased", sets the version in deno.json, README.md,
- * docker-compose.yml and docs/openapi.json, commits, and tags. Pushes nothing. Changes nothing if it refuses.
+ * docs/openapi.json and the files that name the image, commits, and tags. Pushes nothing. Changes nothing if it refuses.
  *
  *     deno task release 0.2.0
  */
@@ -17,12 +17,18 @@ async function git(...args: string[]): Promise<string> {
   return success ? decode(stdout) : refuse(`git ${args[0]} failed: ${decode(stderr)}`);
 }
 
-/** Replaces what must be there once. */
-function replaceOnce(file: string, pattern: RegExp, replacement: string): [file: string, text: string] {
+/** Replaces what must be there so many times. */
+function replace(
+  file: string,
+  pattern: RegExp,
+  replacement: string,
+  times = 1,
+): [file: string, text: string] {
   const text = Deno.readTextFileSync(file);
-  const found = text.match(new RegExp(pattern, "gm"))?.length ?? 0;
-  if (found !== 1) refuse(`${file} has ${pattern} ${found} times, not once`);
-  return [file, text.replace(pattern, replacement)];
+  const all = new RegExp(pattern, "gm");
+  const found = text.match(all)?.length ?? 0;
+  if (found !== times) refuse(`${file} has ${pattern} ${found} times, not ${times}`);
+  return [file, text.replace(all, replacement)];
 }
 
 const NUMBERS = /^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)$/;
@@ -44,11 +50,12 @@ if (!unreleased?.includes("\n- ")) refuse('CHANGELOG.md says nothing under "Unre
 
 const today = new Date().toISOString().slice(0, 10);
 const files = [
-  replaceOnce("CHANGELOG.md", /^## \[Unreleased\]$/m, `## [Unreleased]\n\n## [${version}] - ${today}`),
-  replaceOnce("deno.json", /^ {2}"version": ".*"/m, `  "version": "${version}"`),
-  replaceOnce("docker-compose.yml", /^ {2}image: parley:.*$/m, `  image: parley:${version}`),
-  replaceOnce("docs/openapi.json", /^ {4}"version": ".*"/m, `    "version": "${version}"`),
-  replaceOnce("README.md", /^Version \d+\.\d+\.\d+\b/m, `Version ${version}`),
+  replace("CHANGELOG.md", /^## \[Unreleased\]$/m, `## [Unreleased]\n\n## [${version}] - ${today}`),
+  replace("deno.json", /^ {2}"version": ".*"/m, `  "version": "${version}"`),
+  replace("docker-compose.yml", /^ {2}image: parley:.*$/m, `  image: parley:${version}`),
+  replace("docs/deploy/kubernetes.yaml", /^ {10}image: parley:.*$/m, `          image: parley:${version}`, 2),
+  replace("docs/openapi.json", /^ {4}"version": ".*"/m, `    "version": "${version}"`),
+  replace("README.md", /^Version \d+\.\d+\.\d+\b/m, `Version ${version}`),
 ];
 for (const [file, text] of files) Deno.writeTextFileSync(file, text);
 await git("commit", "--quiet", "--message", `release: ${version}`, "--", ...files.map(([file]) => file));

@@ -1,11 +1,19 @@
 import assert from "node:assert/strict";
 
 const ROOT = new URL("../../", import.meta.url);
-const FILES = ["CHANGELOG.md", "README.md", "deno.json", "docs/openapi.json", "docker-compose.yml"];
+const FILES = [
+  "CHANGELOG.md",
+  "README.md",
+  "deno.json",
+  "docs/openapi.json",
+  "docker-compose.yml",
+  "docs/deploy/kubernetes.yaml",
+];
 const DENO_JSON = `{\n  "version": "0.1.0",\n  "tasks": {}\n}\n`;
 const README = "# Parley\n\nVersion 0.1.0. Settings may change.\n";
 const OPENAPI = `{\n  "openapi": "3.1.1",\n  "info": {\n    "version": "0.1.0"\n  }\n}\n`;
 const COMPOSE = "x-parley: &parley\n  image: parley:0.1.0\n";
+const KUBERNETES = "          image: parley:0.1.0\n---\n          image: parley:0.1.0\n";
 const CHANGELOG = `# Changelog
 
 ## [Unreleased]
@@ -52,8 +60,8 @@ function releaseTest(name: string, body: (repository: Repository) => Promise<voi
       for (const pair of [["user.name", "Test"], ["user.email", "test@example.com"]]) {
         await git("config", ...pair);
       }
-      await Deno.mkdir(`${cwd}/docs`);
-      for (const [at, text] of [CHANGELOG, README, DENO_JSON, OPENAPI, COMPOSE].entries()) {
+      await Deno.mkdir(`${cwd}/docs/deploy`, { recursive: true });
+      for (const [at, text] of [CHANGELOG, README, DENO_JSON, OPENAPI, COMPOSE, KUBERNETES].entries()) {
         write(FILES[at]!, text);
       }
       await git("add", ".");
@@ -79,6 +87,7 @@ releaseTest("dates the changelog, sets the version, commits and tags", async ({ 
   assert.equal(read("deno.json"), DENO_JSON.replace("0.1.0", "0.2.0"));
   assert.equal(read("docs/openapi.json"), OPENAPI.replace("0.1.0", "0.2.0"));
   assert.equal(read("docker-compose.yml"), COMPOSE.replace("0.1.0", "0.2.0"));
+  assert.equal(read("docs/deploy/kubernetes.yaml"), KUBERNETES.replaceAll("0.1.0", "0.2.0"));
   assert.equal(read("README.md"), README.replace("0.1.0", "0.2.0"));
   assert.equal(await git("status", "--porcelain"), "");
   assert.equal(await git("log", "-1", "--format=%s"), "release: 0.2.0");
