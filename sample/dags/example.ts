@@ -15,6 +15,8 @@ export default defineDag({
   params: z.object({
     min_campaigns: z.number().int().min(0).default(1).describe("fails if there are fewer campaigns"),
   }),
+  // Params that may be set over HTTP and on the page; others have their defaults there.
+  remote: { min_campaigns: "any" },
   // A secret is set as PARLEY_DAG_SECRET_SLACK_URL and read by services.secret("SLACK_URL").
   // secrets: ["SLACK_URL"],
   tasks: [

@@ -241,6 +241,16 @@ export function runsControlContract(name: string, open: () => Promise<OpenRuns>)
     assert.deepEqual(await ids({ skipped: true }), ["r0"]);
   });
 
+  test("runs() lists those of logical dates from one time until before another", async ({ runs }) => {
+    const at = (day: number) => `2026-04-0${day}T00:00:00.000Z`;
+    for (const day of [1, 2, 3]) await add(runs, `r${day}`, { logical_date: at(day) });
+    const ids = async (dates: { from?: string; to?: string }) =>
+      (await runs.runs({ ...dates, limit: 9 })).map(({ run_id }) => run_id).sort();
+    assert.deepEqual(await ids({ from: at(2) }), ["r2", "r3"]);
+    assert.deepEqual(await ids({ to: at(2) }), ["r1"]);
+    assert.deepEqual(await ids({ from: at(2), to: at(3) }), ["r2"]);
+  });
+
   test("runs() continues after a run, also among runs of one time", async ({ runs }) => {
     for (const [n, at] of [0, 1, 1, 1, 2].entries()) await add(runs, `r${n}`, { created_at: iso(T0 + at) });
     const after = async (at: number, run_id: string) =>

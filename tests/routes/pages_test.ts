@@ -4,7 +4,8 @@ import { ParleyError } from "../../lib/core/errors.ts";
 import type { ApiKey } from "../../lib/core/types.ts";
 import type { RunStore } from "../../lib/stores/runs/port.ts";
 import { createApp } from "../../routes/app.ts";
-import { runOf, T0 } from "../fixtures/runs.ts";
+import { iso } from "../../lib/core/clock.ts";
+import { addRun, runOf, T0 } from "../fixtures/runs.ts";
 import { addFailedRun, BROWSER, DAG, pageTest, see, send, tokenOf } from "./pages.ts";
 
 pageTest("GET / is a page for browsers and an index for machines", async ({ app }) => {
@@ -330,3 +331,25 @@ pageTest("a list ends with its last page, whichever page is requested", async ({
     }
   }
 });
+
+pageTest(
+  "a pipeline's page and the list of runs show only what failed, or some days, as the address says",
+  async ({ app, world }) => {
+    const { runs } = world.stores;
+    await addFailedRun(runs, "bad", T0);
+    await addRun(runs, { run_id: "good", dag_id: DAG.id, at: T0, task_id: "first" });
+    for (const path of [`/pipelines/${DAG.id}`, "/runs"]) {
+      const shown = async (query: string) => {
+        const { html } = await see(app, `${path}${query}`);
+        return ["bad", "good"].filter((id) => html.includes(`href="/runs/${id}"`));
+      };
+      assert.deepEqual(await shown(""), ["bad", "good"]);
+      assert.match((await see(app, path)).html, /href="[^"]*\?state=failed">Only what failed/);
+      assert.deepEqual(await shown("?state=failed"), ["bad"]);
+      const day = iso(T0).slice(0, 10);
+      assert.deepEqual(await shown(`?from=${day}&to=${day}`), ["bad", "good"]);
+      assert.deepEqual(await shown("?from=2999-01-01"), []);
+      assert.deepEqual(await shown("?from=nonsense&state=nonsense"), ["bad", "good"]);
+    }
+  },
+);

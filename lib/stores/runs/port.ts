@@ -231,6 +231,10 @@ export interface RunFilter {
   readonly skipped?: boolean;
   /** Only runs of this backfill. */
   readonly backfill_id?: string;
+  /** Only runs whose logical date (ISO 8601) is not before this one. */
+  readonly from?: string;
+  /** Only runs whose logical date is before this one. */
+  readonly to?: string;
   /** Only runs that come after this one in the list: those that were created earlier. */
   readonly after?: Pick<RunRecord, "created_at" | "run_id">;
 }

@@ -144,7 +144,7 @@ export class SqlRuns implements RunStore {
   }
 
   async runs(
-    { dag_id, states, skipped, backfill_id, after, limit }: RunFilter & { readonly limit: number },
+    { dag_id, states, skipped, backfill_id, from, to, after, limit }: RunFilter & { readonly limit: number },
   ): Promise<RunRecord[]> {
     // Put together, since "$1 IS NULL OR" keeps SQLite from using an index.
     const values: SqlValue[] = [limit];
@@ -157,10 +157,13 @@ export class SqlRuns implements RunStore {
       ? ""
       : `AND ${skipped ? "" : "NOT"} (state = 'success' AND error IS NOT NULL)`;
     const backfill = backfill_id === undefined ? "" : `AND backfill_id = $${values.push(backfill_id)}`;
+    const dates = (from === undefined ? "" : `AND logical_date >= $${values.push(from)}`) +
+      (to === undefined ? "" : ` AND logical_date < $${values.push(to)}`);
     const earlier = after === undefined
       ? ""
       : `AND (created_at, run_id) < ($${values.push(after.created_at)}, $${values.push(after.run_id)})`;
-    const sql = `SELECT * FROM pipeline_runs WHERE true ${dag} ${state} ${idle} ${backfill} ${earlier}
+    const sql =
+      `SELECT * FROM pipeline_runs WHERE true ${dag} ${state} ${idle} ${backfill} ${dates} ${earlier}
       ORDER BY created_at DESC, run_id DESC LIMIT $1`;
     return (await this.db.query(() => all<RunRow>(sql, ...values))).map(runOf);
   }

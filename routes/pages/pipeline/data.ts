@@ -1,6 +1,6 @@
 import { ParleyError } from "../../../lib/core/errors.ts";
 import type { Dag } from "../../../lib/dag/define.ts";
-import type { RunSnapshot } from "../../../lib/stores/runs/port.ts";
+import type { RunFilter, RunSnapshot } from "../../../lib/stores/runs/port.ts";
 import type { PageContext, PageRequest } from "../../http/page.ts";
 
 const PER_PAGE = 25;
@@ -21,10 +21,10 @@ export type Snapshots = Map<string, RunSnapshot>;
 export async function readSnapshots(
   { runs }: PageContext,
   dag: Dag<never>,
-  page: number,
+  { page, filter = {} }: { page: number; filter?: RunFilter },
   known: Snapshots = new Map(),
 ): Promise<{ snapshots: RunSnapshot[]; more: boolean }> {
-  const records = await runs.runs({ dag_id: dag.id, limit: page * PER_PAGE + 1 });
+  const records = await runs.runs({ ...filter, dag_id: dag.id, limit: page * PER_PAGE + 1 });
   const found = await Promise.all(
     records.slice((page - 1) * PER_PAGE, page * PER_PAGE).map(({ run_id, ended_at }) => {
       const last = known.get(run_id) ?? null;

@@ -14,7 +14,7 @@ export function RunGrid(
   if (snapshots.length === 0) {
     return (
       <Empty>
-        Nothing has run yet. Queue a run below, or use <code>deno task pipeline</code>.
+        There are no such runs. Queue a run below, or use <code>deno task pipeline</code>.
       </Empty>
     );
   }

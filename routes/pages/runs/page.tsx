@@ -1,32 +1,27 @@
-import { RUN_STATES, type RunRecord, type RunState, statusOf } from "../../../lib/stores/runs/port.ts";
+import { type RunRecord, statusOf } from "../../../lib/stores/runs/port.ts";
 import { agoColumn, numberColumn, runColumn, textColumn } from "../../components/columns.tsx";
-import { Select } from "../../components/form.tsx";
 import { Empty, Section } from "../../components/layout.tsx";
 import { State } from "../../components/state.tsx";
 import { type Column, pageOf, Pages, Table } from "../../components/table.tsx";
 import { duration, lasted, Time } from "../../components/time.tsx";
 import type { PageRequest, View } from "../../http/page.ts";
+import { RunFilterForm, shownRuns, toFilter } from "../run_filter.tsx";
 
 const PER_PAGE = 50;
 const MAX_PAGES = 200;
 
-/** `GET /runs?dag=&state=&page=`: runs, newest first. */
+/** `GET /runs?dag=&state=&from=&to=&page=`: runs, newest first. */
 export async function runs(request: PageRequest): Promise<View> {
   const { url, context } = request;
   const page = pageOf(url, MAX_PAGES);
-  const dag_id = url.searchParams.get("dag") ?? "";
-  const state = RUN_STATES.find((each) => each === url.searchParams.get("state"));
-  const records = await context.runs.runs({
-    ...dag_id === "" ? {} : { dag_id },
-    ...state === undefined ? {} : { states: [state] },
-    limit: page * PER_PAGE + 1,
-  });
+  const shown = shownRuns(url);
+  const records = await context.runs.runs({ ...toFilter(shown), limit: page * PER_PAGE + 1 });
   const rows = records.slice((page - 1) * PER_PAGE, page * PER_PAGE);
   return {
     title: "Runs",
     body: (
       <Section title="All runs">
-        <Filters dags={[...context.dags.keys()]} dag_id={dag_id} state={state} />
+        <RunFilterForm shown={shown} action="/runs" dags={[...context.dags.keys()]} />
         <Table
           id="runs"
           stacks
@@ -46,19 +41,6 @@ export async function runs(request: PageRequest): Promise<View> {
       </Section>
     ),
   };
-}
-
-/** Submits by GET, so that the result can be shared. */
-function Filters(
-  { dags, dag_id, state }: { dags: readonly string[]; dag_id: string; state: RunState | undefined },
-) {
-  return (
-    <form method="get" action="/runs" class="filters">
-      <Select id="dag" label="Pipeline" all="all" values={dags} selected={dag_id} />
-      <Select id="state" label="State" all="any" values={RUN_STATES} selected={state} />
-      <button type="submit">Show</button>
-    </form>
-  );
 }
 
 function columns(now: number): Column<RunRecord>[] {
