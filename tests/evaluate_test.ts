@@ -2,27 +2,15 @@ import assert from "node:assert/strict";
 import { EVALUATION_OUTPUT } from "../lib/monitoring/task_outputs.ts";
 import type { EvaluationReport } from "../lib/evaluate/evaluate.ts";
 import { SOURCES } from "../lib/recommend/answer.ts";
-import { ROOT, runDag, SAMPLE, withFlow } from "./fixtures/flow.ts";
+import { runHere, withFolder } from "./fixtures/commands.ts";
+import { runDag, SAMPLE, withFlow } from "./fixtures/flow.ts";
 
-async function evaluate(folder: string, args: readonly string[]) {
-  const { code, stdout, stderr } = await new Deno.Command("deno", {
-    args: ["run", "--quiet", "--no-check", "--allow-all", `${ROOT}main.ts`, "evaluate", ...args],
-    env: { PARLEY_DATA: folder, PARLEY_EMBEDDINGS: "test:64", NO_COLOR: "1" },
-  }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, stdout: text(stdout), stderr: text(stderr) };
-}
+const evaluate = (folder: string, args: readonly string[]) => runHere(folder, ["evaluate", ...args]);
 
 const FILES = Object.entries(SAMPLE).flatMap(([kind, paths]) => [`--${kind}`, ...paths]);
 
-async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir({ prefix: "parley-evaluate-" });
-  try {
-    await body(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
+/** What is in the data folder. */
+const filesIn = (folder: string) => [...Deno.readDirSync(`${folder}/.parley`)].map(({ name }) => name).sort();
 
 let reported: Promise<EvaluationReport> | null = null;
 
@@ -30,11 +18,11 @@ let reported: Promise<EvaluationReport> | null = null;
 function commandReport(): Promise<EvaluationReport> {
   return reported ??= (async () => {
     let stdout = "";
-    await inFolder(async (folder) => {
+    await withFolder(async (folder) => {
       const options = ["--split", "rows", "--folds", "2", "--seed", "3", "--choose-weights", "--json"];
       const ended = await evaluate(folder, [...FILES, ...options]);
       assert.equal(ended.code, 0, ended.stderr);
-      assert.deepEqual([...Deno.readDirSync(folder)], [], "it leaves nothing behind");
+      assert.deepEqual(filesIn(folder), [], "it leaves nothing behind");
       stdout = ended.stdout;
     });
     return JSON.parse(stdout);
@@ -86,7 +74,7 @@ Deno.test("evaluate gives Parley and the baselines the same queries, and leaves 
 });
 
 Deno.test("evaluate says what is wrong: no events, an unknown split, one fold, nothing to find", () =>
-  inFolder(async (folder) => {
+  withFolder(async (folder) => {
     const none = await evaluate(folder, ["--messages", ...SAMPLE.messages]);
     assert.equal(none.code, 2);
     assert.match(none.stderr, /an evaluation needs events: pass --events, or set PARLEY_EVENTS/);
@@ -103,8 +91,8 @@ Deno.test("evaluate says what is wrong: no events, an unknown split, one fold, n
   }));
 
 Deno.test("evaluate prints tables of methods, differences, kinds of users and sources, and stores vectors only on request", () =>
-  inFolder(async (folder) => {
-    const args = [...FILES, "--split", "last", "--keep-vectors", `${folder}/vectors.db`];
+  withFolder(async (folder) => {
+    const args = [...FILES, "--split", "last", "--keep-vectors", `${folder}/.parley/vectors.db`];
     const { code, stdout, stderr } = await evaluate(folder, args);
     assert.equal(code, 0, stderr);
     for (const line of [/^parley − popularity +\+/m, /^messages and events +\d+/m, /^intent +0\.\d+ .*−/m]) {
@@ -112,17 +100,20 @@ Deno.test("evaluate prints tables of methods, differences, kinds of users and so
     }
     assert.doesNotMatch(stdout, /weights chosen/);
     assert.match(stderr, /^fold 1: \d+ queries$/m);
-    assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["vectors.db"]);
+    assert.deepEqual(filesIn(folder), ["vectors.db"]);
   }));
 
 Deno.test("evaluate removes what an evaluation left that was killed, and nothing of one that is running", () =>
-  inFolder(async (folder) => {
-    for (const name of ["evaluate-1", "evaluate-2", "documents"]) Deno.mkdirSync(`${folder}/${name}`);
-    using lock = Deno.openSync(`${folder}/evaluate-2/lock`, { create: true, write: true });
+  withFolder(async (folder) => {
+    const data = `${folder}/.parley`;
+    for (const name of ["evaluate-1", "evaluate-2", "documents"]) {
+      Deno.mkdirSync(`${data}/${name}`, { recursive: true });
+    }
+    using lock = Deno.openSync(`${data}/evaluate-2/lock`, { create: true, write: true });
     lock.lockSync(true);
     const { code, stderr } = await evaluate(folder, ["--events", ...SAMPLE.events, "--split", "last"]);
     assert.equal(code, 0, stderr);
-    assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name).sort(), [
+    assert.deepEqual(filesIn(folder), [
       "documents",
       "evaluate-2",
     ]);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { parseDate } from "../../commands/run.ts";
-import { run, withFolder } from "../fixtures/commands.ts";
+import { runHere, withFolder } from "../fixtures/commands.ts";
 
 Deno.test("parseDate() takes a day as its start in UTC, and a time with its offset, on every machine", () => {
   for (
@@ -64,7 +64,7 @@ for (
 ) {
   Deno.test(`${what} ends a command with exit code 2 before it makes anything, and says what is right`, () =>
     withFolder(async (folder) => {
-      const { code, stdout, stderr } = await run(folder, "pipeline", args, { env });
+      const { code, stdout, stderr } = await runHere(folder, args, { env });
       assert.deepEqual([code, stdout], [2, ""]);
       assert.match(stderr, sentence);
       assert.deepEqual([...Deno.readDirSync(folder)], []);
@@ -73,7 +73,7 @@ for (
 
 Deno.test("--help comes with a wrong configuration too", () =>
   withFolder(async (folder) => {
-    const { code, stdout } = await run(folder, "pipeline", ["pipeline", "run", "--help"], {
+    const { code, stdout } = await runHere(folder, ["pipeline", "run", "--help"], {
       env: { PARLEY_SCHEDULE: "x" },
     });
     assert.equal(code, 0);

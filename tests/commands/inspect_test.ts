@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { loadConfig } from "../../lib/config.ts";
 import { openRuns } from "../../lib/stores/open.ts";
 import type { RunStore } from "../../lib/stores/runs/port.ts";
-import { command, run, until, withFolder } from "../fixtures/commands.ts";
+import { command, runHere, until, withFolder } from "../fixtures/commands.ts";
 import { runOf } from "../fixtures/runs.ts";
 
 const AT = "2026-05-01T00:00:00.000Z";
@@ -45,15 +45,15 @@ Deno.test("logs --follow prints lines as they come, once each, and ends with the
 
 Deno.test("logs without --follow prints existing lines and does not wait for the run", () =>
   withRun(async (folder) => {
-    const { code, stdout } = await run(folder, "pipeline", ["pipeline", "logs", "r1"]);
+    const { code, stdout } = await runHere(folder, ["pipeline", "logs", "r1"]);
     assert.deepEqual([code, stdout], [0, shown("one")]);
-    const other = await run(folder, "pipeline", ["pipeline", "logs", "r1", "embed"]);
+    const other = await runHere(folder, ["pipeline", "logs", "r1", "embed"]);
     assert.deepEqual([other.code, other.stdout], [0, ""]);
   }));
 
 Deno.test("logs --follow of a run that does not exist fails and says how to list runs", () =>
   withRun(async (folder) => {
-    const { code, stderr } = await run(folder, "pipeline", ["pipeline", "logs", "r2", "--follow"]);
+    const { code, stderr } = await runHere(folder, ["pipeline", "logs", "r2", "--follow"]);
     assert.deepEqual([code, stderr], [
       1,
       "parley: there is no run r2; `deno task pipeline runs` lists them\n",
@@ -65,11 +65,11 @@ Deno.test("the nightly run is due by PARLEY_SCHEDULE on the clock of PARLEY_TIME
     // Neither zone changes its clock during the year.
     for (const [zone, utc] of [["Asia/Tokyo", "17:30"], ["America/Bogota", "07:30"], ["UTC", "02:30"]]) {
       const env = { PARLEY_SCHEDULE: "30 2 * * *", PARLEY_TIMEZONE: zone! };
-      const listed = await run(folder, "pipeline", ["pipeline", "list", "--json"], { env });
+      const listed = await runHere(folder, ["pipeline", "list", "--json"], { env });
       const [nightly] = JSON.parse(listed.stdout).dags;
       assert.equal(nightly.schedule, `30 2 * * * ${zone}`);
       assert.equal(nightly.next.slice(11), `${utc}:00.000Z`);
-      const doctor = await run(folder, "doctor", ["doctor", "--json"], { env });
+      const doctor = await runHere(folder, ["doctor", "--json"], { env });
       const { schedule } = JSON.parse(doctor.stdout);
       assert.deepEqual([schedule.timezone, schedule.next], [zone, nightly.next]);
     }

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
-import { run, withFolder } from "../fixtures/commands.ts";
+import { run, runHere, withFolder } from "../fixtures/commands.ts";
 
 const ROW = JSON.stringify({ user_id: "u", message: "words", timestamp: "2026-05-01T00:00:00Z" });
 
 Deno.test("pipeline --date makes a run of that logical date, whose data interval is that instant", () =>
   withFolder(async (folder) => {
-    const pipeline = (...args: string[]) => run(folder, "pipeline", ["pipeline", ...args], { input: ROW });
-    const made = await pipeline("--messages", "-", "--date", "2026-05-01T02:30+02:00", "--json");
+    const pipeline = (...args: string[]) => runHere(folder, ["pipeline", ...args]);
+    const dated = ["pipeline", "--messages", "-", "--date", "2026-05-01T02:30+02:00", "--json"];
+    const made = await run(folder, "pipeline", dated, { input: ROW });
     assert.equal(made.code, 0, made.stderr);
     const day = await pipeline("--all", "--date", "2026-05-02", "--json");
     assert.equal(day.code, 0, day.stderr);
@@ -25,12 +26,12 @@ Deno.test("pipeline --date makes a run of that logical date, whose data interval
 Deno.test("run-task --from and --to make a run of that data interval, of days in UTC or times with an offset", () =>
   withFolder(async (folder) => {
     const task = ["pipeline", "run-task", "--dag", "nightly", "--run-id", "outside", "--task", "ingest"];
-    const ran = await run(folder, "pipeline", [
+    const ran = await runHere(folder, [
       ...task,
       ...["--from", "2026-05-01", "--to", "2026-05-02T02:00+02:00"],
     ]);
     assert.equal(ran.code, 99, ran.stderr);
-    const { runs } = JSON.parse((await run(folder, "pipeline", ["pipeline", "runs", "--json"])).stdout);
+    const { runs } = JSON.parse((await runHere(folder, ["pipeline", "runs", "--json"])).stdout);
     assert.deepEqual(
       runs.map((
         { run_id, interval_start, interval_end }: Record<string, string>,
@@ -46,13 +47,13 @@ Deno.test("a wrong date, or a time without an offset, is refused with the right 
     for (
       const [date, why] of [["tomorrow", /is not a time/], ["2026-05-01T02:30", /has no UTC offset/]] as const
     ) {
-      const dated = await run(folder, "pipeline", ["pipeline", "--all", "--date", date]);
+      const dated = await runHere(folder, ["pipeline", "--all", "--date", date]);
       assert.equal(dated.code, 2);
       assert.match(dated.stderr, sentence(date, why));
       const order = ["--dag", "nightly", "--run-id", "outside", "--task", "ingest"];
       const dates = [["--from", date, "--to", "2026-05-02"], ["--from", "2026-05-01", "--to", date]];
       for (const interval of dates) {
-        const task = await run(folder, "pipeline", ["pipeline", "run-task", ...order, ...interval]);
+        const task = await runHere(folder, ["pipeline", "run-task", ...order, ...interval]);
         assert.equal(task.code, 98);
         assert.match(task.stderr, sentence(date, why));
       }

@@ -31,35 +31,34 @@ async function inFolder(body: (folder: string) => Promise<void>): Promise<void> 
   }
 }
 
-const load = [
+/** The arguments that load them. */
+const load = (folder: string) => [
   "pipeline",
-  "--messages",
-  "messages.ndjson",
-  "--events",
-  "events.ndjson",
-  "--campaigns",
-  "campaigns.ndjson",
+  ...["messages", "events", "campaigns"].flatMap((kind) => [`--${kind}`, `${folder}/${kind}.ndjson`]),
 ];
 
 Deno.test("deno task user shows, changes, erases and allows a user, with the permissions of the task", () =>
   inFolder(async (folder) => {
     const env = { PARLEY_MAX_BAD_SHARE: "0.9" };
-    const loaded = await run(folder, "pipeline", load, { env });
+    const loaded = await runHere(folder, load(folder), { env });
     assert.equal(loaded.code, 0, loaded.stderr);
-    const show = async () => {
-      const { code, stdout, stderr } = await run(folder, "user", ["user", "show", ANN]);
+    const user = (...args: string[]) => run(folder, "user", ["user", ...args]);
+    // What was run with these permissions once.
+    const userHere = (...args: string[]) => runHere(folder, ["user", ...args]);
+    const show = async (command = userHere) => {
+      const { code, stdout, stderr } = await command("show", ANN);
       assert.equal(code, 0, stderr);
       return stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
     };
-    const stored = await show();
+    const stored = await show(user);
     assert.ok(
       stored.some(({ kind }) => kind === "message") && stored.some(({ kind }) => kind === "profiles"),
     );
-    const off = await run(folder, "user", ["user", "preferences", ANN, "--personalisation", "off"]);
+    const off = await user("preferences", ANN, "--personalisation", "off");
     assert.equal(off.code, 0, off.stderr);
     assert.match(off.stdout, /popular answers/);
     assert.ok(!(await show()).some(({ kind }) => kind === "profiles"));
-    const erased = await run(folder, "user", ["user", "erase", ANN, "--json"]);
+    const erased = await user("erase", ANN, "--json");
     assert.equal(erased.code, 0, erased.stderr);
     const { state, dag_id } = JSON.parse(erased.stdout.slice(erased.stdout.indexOf("{")));
     assert.deepEqual({ state, dag_id }, { state: "success", dag_id: "erase" });
@@ -70,14 +69,14 @@ Deno.test("deno task user shows, changes, erases and allows a user, with the per
     }]);
     const left = countTraces(`${folder}/.parley`, [Buffer.from(ANN)]);
     assert.equal(Object.values(left).reduce((sum, count) => sum + count, 0), 0, JSON.stringify(left));
-    const nothing = await run(folder, "user", ["user", "erase"]);
+    const nothing = await userHere("erase");
     assert.deepEqual([nothing.code, nothing.stdout], [0, "No erasure is pending.\n"]);
-    const on = await run(folder, "user", ["user", "preferences", ANN, "--personalisation", "on"]);
+    const on = await userHere("preferences", ANN, "--personalisation", "on");
     assert.notEqual(on.code, 0);
     assert.match(on.stderr, /erased/);
-    assert.match((await run(folder, "user", ["user", "allow", ANN])).stdout, /taken again/);
-    assert.match((await run(folder, "user", ["user", "allow", ANN])).stdout, /not erased/);
-    const again = await run(folder, "pipeline", [...load, "--all"], { env });
+    assert.match((await user("allow", ANN)).stdout, /taken again/);
+    assert.match((await userHere("allow", ANN)).stdout, /not erased/);
+    const again = await runHere(folder, [...load(folder), "--all"], { env });
     assert.equal(again.code, 0, again.stderr);
     assert.ok((await show()).some(({ kind }) => kind === "message"));
   }));
