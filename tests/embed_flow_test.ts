@@ -8,18 +8,18 @@ import { TINY } from "./fixtures/models.ts";
 
 const LONG = "a very long story indeed ".repeat(400);
 
-/** Loads the sample and one long message, and looks at what became of them in every store. */
+/** Loads a part of the sample and one long message, and looks at what became of them in every store. */
 async function wholeWay(flow: Flow, expected: { dimension: number; long: number }): Promise<void> {
-  const long = writeRows(flow, "long.ndjson", [
-    { user_id: "u", message: LONG, timestamp: "2026-05-01T00:00:00Z" },
-  ]);
-  const { outcome, snapshot } = await nightlyRun(flow, { ...SAMPLE, messages: [...SAMPLE.messages, long] });
+  const rows = Deno.readTextFileSync(SAMPLE.messages[0]!).split("\n").slice(0, 150);
+  const long = JSON.stringify({ user_id: "u", message: LONG, timestamp: "2026-05-01T00:00:00Z" });
+  const messages = [writeRows(flow, "messages.ndjson", [...rows, long])];
+  const { outcome, snapshot } = await nightlyRun(flow, { ...SAMPLE, messages });
   assert.equal(outcome, "success", snapshot.run.error ?? "");
   const { model } = await flow.services.embedder();
   assert.equal(model.dimension, expected.dimension);
   assert.equal((await flow.services.analytics.published())?.model, modelKey(model));
   const vectors = await flow.services.vectors.forModel({ model });
-  assert.equal((await vectors.counts()).messages, 427);
+  assert.equal((await vectors.counts()).messages, 151);
   assert.deepEqual(await vectors.faults({ limit: 1 }), []);
   const mine = await vectors.get({ collection: "profiles", ids: ["u"] });
   assert.equal(mine.get("u")!.length, expected.dimension);
@@ -35,8 +35,8 @@ async function wholeWay(flow: Flow, expected: { dimension: number; long: number 
 Deno.test("a model of 1,024 dimensions fills every store and answers", () =>
   withFlow(async (flow) => {
     // Its tokens are bytes, of which it reads 126: so many messages and campaigns of the sample are too long as well.
-    await wholeWay(flow, { dimension: 1_024, long: 1 + 95 + 30 });
-  }, { PARLEY_EMBEDDINGS: `onnx:${TINY}` }));
+    await wholeWay(flow, { dimension: 1_024, long: 1 + 37 + 30 });
+  }, { PARLEY_EMBEDDINGS: `onnx:${TINY}`, PARLEY_EMBED_SESSIONS: "1" }));
 
 Deno.test("an endpoint of 1,024 dimensions fills every store and answers", () =>
   withEmbeddings({ dimension: 1_024, longest: 2_000 }, ({ host, asked }) =>

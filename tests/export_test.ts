@@ -6,7 +6,8 @@ import type { UserAnswer } from "../lib/recommend/answer.ts";
 import { IdSigner } from "../lib/recommend/recommendation_id.ts";
 import type { Services } from "../tasks/services.ts";
 import type { ExportOutput } from "../tasks/steps/export.ts";
-import { type Flow, flowTemplate, loadSample, ROOT, runDag, withFlow } from "./fixtures/flow.ts";
+import { runHere } from "./fixtures/commands.ts";
+import { type Flow, flowTemplate, loadSample, runDag, withFlow } from "./fixtures/flow.ts";
 
 const SECRET = "a secret of at least thirty-two characters";
 
@@ -155,34 +156,27 @@ Deno.test("an export writes no answer that a store is missing from", () =>
     assert.equal(Deno.readTextFileSync(`${config.data}/exports/${run_id}.ndjson.part`), "");
   }));
 
-async function command(folder: string, ...args: string[]) {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--no-check", "--allow-all", `${ROOT}main.ts`, "export", ...args],
-    env: { PARLEY_DATA: folder, PARLEY_EMBEDDINGS: "test:64" },
-  }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, stdout: text(stdout), stderr: text(stderr) };
-}
-
-Deno.test("deno task export prints where the file is, or moves it to --out, and refuses a place where no file can be", () =>
-  withSample(async ({ config, input }) => {
+Deno.test("export prints where the file is, or moves it to --out, and refuses a place where no file can be", () =>
+  withSample(async ({ input }) => {
+    const command = (...args: string[]) =>
+      runHere(input, ["export", ...args], { env: { PARLEY_DATA: `${input}/data` } });
     const out = `${input}/answers.csv`;
-    const moved = await command(config.data, "--format", "csv", "--k", "2", "--out", out, "--json");
+    const moved = await command("--format", "csv", "--k", "2", "--out", out, "--json");
     assert.equal(moved.code, 0, moved.stderr);
     assert.equal(JSON.parse(moved.stdout).file, out);
     assert.match(Deno.readTextFileSync(out), /^user_id,position,/);
-    assert.deepEqual([...Deno.readDirSync(`${config.data}/exports`)], []);
-    const stays = await command(config.data);
+    assert.deepEqual([...Deno.readDirSync(`${input}/data/exports`)], []);
+    const stays = await command();
     assert.equal(stays.code, 0, stays.stderr);
     const [, file] = /^file: (.*\.ndjson)$/m.exec(stays.stdout)!;
     assert.equal(answersIn(file!).length, 60);
     for (const place of [`${input}/missing/x.ndjson`, input]) {
-      const refused = await command(config.data, "--out", place);
+      const refused = await command("--out", place);
       assert.equal(refused.code, 2, refused.stderr);
       assert.match(refused.stderr, /--out .* (folder does not exist|is a folder)/);
     }
-    assert.equal((await command(config.data, "--k", "101")).code, 2);
-    assert.equal((await command(config.data, "--format", "xml")).code, 2);
+    assert.equal((await command("--k", "101")).code, 2);
+    assert.equal((await command("--format", "xml")).code, 2);
   }));
 
 Deno.test("an export fails with the reason if nothing has been published, and retention removes old ones", () =>

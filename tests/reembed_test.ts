@@ -27,7 +27,7 @@ import { TINY } from "./fixtures/models.ts";
 
 const SMALL = "test:64";
 const LARGE = "test:128";
-const withSample = flowTemplate(loadSample);
+const withSample = flowTemplate(loadSample, { PARLEY_EMBED_SESSIONS: "1" });
 
 const outputOf = <T>({ tasks }: Awaited<ReturnType<typeof runDag>>["snapshot"], id: string) =>
   tasks.find(({ task_id }) => task_id === id)?.output as T;

@@ -11,8 +11,10 @@
  * is √(1 + c) standard errors.
  */
 function tightest(alpha: number): number {
-  let c = 2 * Math.log(1 / alpha);
-  for (let i = 0; i < 50; i++) c = 2 * Math.log(1 / alpha) + Math.log(1 + c);
+  const start = 2 * Math.log(1 / alpha);
+  let c = 0, next = start;
+  // Each step is up, and a smaller one than the one before.
+  while (next > c) [c, next] = [next, start + Math.log(1 + next)];
   return c;
 }
 

@@ -104,7 +104,7 @@ for (
       const many = `${ROOT}${data}/many.ndjson`;
       const env: Record<string, string> = /loads/.test(what) ? { PARLEY_MESSAGES: many } : {};
       const rows = Array.from(
-        { length: 20_000 },
+        { length: 10_000 },
         (_, n) =>
           JSON.stringify({ user_id: `u${n % 500}`, message: `words ${n}`, timestamp: 1_770_000_000 + n }),
       );

@@ -14,55 +14,61 @@ async function using(options: EmbedderOptions, body: (embedder: Embedder) => Pro
   }
 }
 
+/** For the tests that leave them as they are: the bundled model, which cuts long texts, or reads them in windows. */
+let cutting: Embedder, inWindows: Embedder;
+Deno.test.beforeAll(async () => {
+  cutting = await openEmbedder({ url: `onnx:${BGE}`, sessions: 1 });
+  inWindows = await openEmbedder({ url: `onnx:${BGE}`, sessions: 1, longTexts: "windows" });
+});
+Deno.test.afterAll(async () => {
+  await cutting.close();
+  await inWindows.close();
+});
+
 const words = (word: string, count: number) => `${word} `.repeat(count);
 const LONG = words("guitar", 510) + words("movie", 700);
 
-Deno.test("OnnxEmbedder embed() counts the texts that are longer than the model reads, each once", () =>
-  using({ url: `onnx:${BGE}` }, async (embedder) => {
-    const counts: number[] = [];
-    const onLong = (count: number) => void counts.push(count);
-    await embedder.embed({ texts: ["short", words("word", 510)], onLong });
-    assert.deepEqual(counts, []);
-    const texts = [words("word", 511), "short", "y".repeat(100_000), words("word", 511)];
-    await embedder.embed({ texts, onLong });
-    assert.deepEqual(counts, [2]);
-  }));
+Deno.test("OnnxEmbedder embed() counts the texts that are longer than the model reads, each once", async () => {
+  const counts: number[] = [];
+  const onLong = (count: number) => void counts.push(count);
+  await cutting.embed({ texts: ["short", words("word", 510)], onLong });
+  assert.deepEqual(counts, []);
+  const texts = [words("word", 511), "short", "y".repeat(100_000), words("word", 511)];
+  await cutting.embed({ texts, onLong });
+  assert.deepEqual(counts, [2]);
+});
 
-Deno.test("OnnxEmbedder embed() reads a long text in windows to its end, if configured", () =>
-  using({ url: `onnx:${BGE}`, longTexts: "windows" }, async (embedder) => {
-    assert.equal(embedder.model.pooling, "cls+windows");
-    const counts: number[] = [];
-    const [guitar, movie, both] = await embedder.embed({
-      texts: [words("guitar", 510), words("movie", 510), LONG],
-      onLong: (count) => void counts.push(count),
-    });
-    assert.deepEqual(counts, [1]);
-    assert.ok(dot(both!, movie!) > dot(guitar!, movie!) + 0.05);
-    await using({ url: `onnx:${BGE}` }, async (cutting) => {
-      const [cut, short] = await cutting.embed({ texts: [LONG, words("guitar", 510)] });
-      assert.deepEqual(cut, guitar);
-      assert.deepEqual(short, guitar);
-    });
-  }));
+Deno.test("OnnxEmbedder embed() reads a long text in windows to its end, if configured", async () => {
+  assert.equal(inWindows.model.pooling, "cls+windows");
+  const counts: number[] = [];
+  const [guitar, movie, both] = await inWindows.embed({
+    texts: [words("guitar", 510), words("movie", 510), LONG],
+    onLong: (count) => void counts.push(count),
+  });
+  assert.deepEqual(counts, [1]);
+  assert.ok(dot(both!, movie!) > dot(guitar!, movie!) + 0.05);
+  const [cut, short] = await cutting.embed({ texts: [LONG, words("guitar", 510)] });
+  assert.deepEqual(cut, guitar);
+  assert.deepEqual(short, guitar);
+});
 
-Deno.test("OnnxEmbedder embed() that is aborted leaves the sessions free, whatever they were reading", () =>
-  using({ url: `onnx:${BGE}`, longTexts: "windows" }, async (embedder) => {
-    const [before] = await embedder.embed({ texts: [LONG] });
-    const controller = new AbortController();
-    const reason = new Error("stop");
-    const megabyte = "words and more words ".repeat(49_932);
-    const asked = ["a", "b", "c", "d"].map((end) =>
-      embedder.embed({ texts: [megabyte + end, `short ${end}`], signal: controller.signal })
-    );
-    setTimeout(() => controller.abort(reason), 500);
-    const outcomes = await Promise.allSettled(asked);
-    const aborted = performance.now();
-    outcomes.forEach((outcome) => assert.equal(outcome.status === "rejected" && outcome.reason, reason));
-    const [after] = await embedder.embed({ texts: [LONG] });
-    assert.deepEqual(after, before);
-    // Their 256 windows would have taken more than half a minute.
-    assert.ok(performance.now() - aborted < 10_000, `it took ${performance.now() - aborted} ms`);
-  }));
+Deno.test("OnnxEmbedder embed() that is aborted leaves the sessions free, whatever they were reading", async () => {
+  const [before] = await inWindows.embed({ texts: [LONG] });
+  const controller = new AbortController();
+  const reason = new Error("stop");
+  const megabyte = "words and more words ".repeat(49_932);
+  const asked = ["a", "b", "c", "d"].map((end) =>
+    inWindows.embed({ texts: [megabyte + end, `short ${end}`], signal: controller.signal })
+  );
+  setTimeout(() => controller.abort(reason), 500);
+  const outcomes = await Promise.allSettled(asked);
+  const aborted = performance.now();
+  outcomes.forEach((outcome) => assert.equal(outcome.status === "rejected" && outcome.reason, reason));
+  const [after] = await inWindows.embed({ texts: [LONG] });
+  assert.deepEqual(after, before);
+  // Their 256 windows would have taken more than half a minute.
+  assert.ok(performance.now() - aborted < 10_000, `it took ${performance.now() - aborted} ms`);
+});
 
 Deno.test(
   "OnnxEmbedder embed() takes the mean of full windows that overlap by a quarter",
