@@ -73,6 +73,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       clock: systemClock,
       embedder: embedder.open,
       classifier,
+      derived: (user_id) => writer.derived(user_id),
       secret,
       answer_ms,
       repurchase_days,
@@ -81,7 +82,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       conversation_gap_minutes: config.conversation_gap_minutes,
       warn: (line) => log("serve").warning("{line}", { line }),
     });
-    const writer = new OnlineWriter({
+    const writer: OnlineWriter = new OnlineWriter({
       stores: stores.value,
       clock: systemClock,
       embedder: embedder.open,

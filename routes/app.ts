@@ -45,15 +45,17 @@ export async function createApp(options: AppOptions): Promise<Hono> {
   const checkHost = createHostCheck({ open: options.keys.length === 0 });
   const { metrics = new ServingMetrics(options.clock), lineage = false, shared_stores = [] } = options;
   const spans = () => metrics.window.spans(options.clock.now(), SPAN_MINUTES);
-  const { recommender = new Recommender({ ...options, classifier: new IntentService(options) }) } = options;
+  const recommender: Recommender = options.recommender ?? new Recommender({
+    ...options,
+    classifier: new IntentService(options),
+    derived: (user_id) => writer.derived(user_id),
+  });
   const document = () => openApiDocument(ENDPOINTS, options.version);
-  const {
-    writer = new OnlineWriter({
-      ...options,
-      names: (abort) => recommender.names(abort),
-      onCampaignsChanged: (ids) => recommender.forgetPopular(ids),
-    }),
-  } = options;
+  const writer: OnlineWriter = options.writer ?? new OnlineWriter({
+    ...options,
+    names: (abort) => recommender.names(abort),
+    onCampaignsChanged: (ids) => recommender.forgetPopular(ids),
+  });
   const shared = {
     ...options,
     writer,

@@ -131,6 +131,13 @@ Deno.test("what a user does not want is not in the next answer on each replica, 
         assert.equal((await one.send("POST", "/messages", row)).body.inserted, 1);
       };
       const shows = async (has: boolean) => {
+        const { items, degraded } = (await one.send("GET", "/recommendations/new")).body;
+        assert.equal(
+          items.some((item: Answered) => item.campaign_id === "tent"),
+          has,
+          "at once where it was written",
+        );
+        assert.deepEqual(degraded, []);
         for (const replica of [one, two]) {
           const held = async () => (await replica.ids("new")).includes("tent") === has;
           await eventually(held, `a tent ${has ? "" : "not "}shown`);

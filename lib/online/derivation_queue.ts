@@ -34,6 +34,9 @@ export class DerivationQueue {
   /** No id waits for a later round. */
   private last = 0;
   private isFull = false;
+  /** Of ids that readers may wait for, until they are derived. */
+  private readonly awaited = new Map<string, PromiseWithResolvers<boolean>>();
+  private isFailing = false;
   private working: Promise<void> | null = null;
   private readonly closing = new AbortController();
 
@@ -44,13 +47,31 @@ export class DerivationQueue {
     return this.roundOf.size;
   }
 
-  /** Adds the ids that one request wrote. If too many wait, those whose turn is last are left to the next run. */
-  add(ids: Iterable<string>): void {
+  /**
+   * Adds the ids that one request wrote. If too many wait, those whose turn is last are left to the next run. {@link derived} reports
+   * those that are `awaited`.
+   */
+  add(ids: Iterable<string>, { awaited = [] }: { awaited?: Iterable<string> } = {}): void {
     // Not to the round that has begun: it would never end while requests come in.
     let round = this.round + 1;
     for (const id of new Set(ids)) this.put(id, round++);
+    for (const id of awaited) if (!this.awaited.has(id)) this.awaited.set(id, Promise.withResolvers());
     for (; this.waiting > MAX_WAITING; this.dropLast()) this.warnOfFull();
     this.start();
+  }
+
+  /** Whether what was written of an id is derived, once that is known; at once if stores fail now. Null if it was not awaited, or is derived. */
+  derived(id: string): Promise<boolean> | null {
+    const awaited = this.awaited.get(id);
+    if (awaited === undefined) return null;
+    return this.isFailing ? Promise.resolve(false) : awaited.promise;
+  }
+
+  /** Ends the wait for an id, unless it was written again meanwhile. */
+  private settle(id: string, isDerived: boolean): void {
+    if (this.roundOf.has(id)) return;
+    this.awaited.get(id)?.resolve(isDerived);
+    this.awaited.delete(id);
   }
 
   /** Gives an id its turn in this round, unless it has an earlier one. */
@@ -75,6 +96,7 @@ export class DerivationQueue {
     const [id] = ids;
     ids.delete(id!);
     this.roundOf.delete(id!);
+    this.settle(id!, false);
   }
 
   /** Once, until the half of them is derived. */
@@ -130,10 +152,12 @@ export class DerivationQueue {
       try {
         await this.deriveEach(ids);
         retry_ms = FIRST_RETRY_MS;
+        this.isFailing = false;
         if (this.waiting < MAX_WAITING / 2) this.isFull = false;
       } catch (error) {
         if (signal.aborted) return;
         for (const id of ids) this.put(id, this.round);
+        this.isFailing = true;
         if (retry_ms === FIRST_RETRY_MS) {
           this.options.warn(
             `what was written online is not derived yet, which is tried again: ${causeOf(error)}`,
@@ -150,11 +174,15 @@ export class DerivationQueue {
     const { signal } = this.closing;
     try {
       await this.options.derive(ids, signal);
+      for (const id of ids) this.settle(id, true);
     } catch (error) {
       if (signal.aborted || (error instanceof ParleyError && error.code === "unavailable")) throw error;
       if (ids.length > 1) {
         for (const id of ids) await this.deriveEach([id]);
-      } else this.options.warn(`a row that was written online cannot be derived: ${causeOf(error)}`);
+      } else {
+        this.options.warn(`a row that was written online cannot be derived: ${causeOf(error)}`);
+        this.settle(ids[0]!, false);
+      }
     }
   }
 }

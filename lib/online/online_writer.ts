@@ -74,6 +74,8 @@ interface Written {
 }
 
 const NO_USERS: ReadonlySet<string> = new Set();
+/** Users of one request whose answers wait for what it wrote: one that writes more is a bulk load, which is not followed by reads. */
+const MAX_AWAITED = 16;
 /** The run that refused rows of requests name. */
 const QUARANTINE_RUN = "online";
 /** How long closing waits for what is being derived. */
@@ -113,8 +115,13 @@ export class OnlineWriter {
   async write(kind: Kind, values: readonly unknown[], origin: Origin): Promise<Written> {
     const { documents, analytics } = this.options.stores;
     const { signal } = origin;
-    const derive = (rows: readonly { readonly user_id: string }[], owners_before: Iterable<string>) =>
-      this.users.add([...owners_before, ...rows.map(({ user_id }) => user_id)]);
+    const derive = (rows: readonly (Message | EngagementEvent)[], owners_before: Iterable<string>) => {
+      const ids = new Set([...owners_before, ...rows.map(({ user_id }) => user_id)]);
+      // Each answer that is shown is followed by its impressions, which hardly change the next one.
+      const telling = rows.filter((row) => !("type" in row) || row.type !== "impression");
+      const awaited = ids.size > MAX_AWAITED ? NO_USERS : new Set(telling.map(({ user_id }) => user_id));
+      this.users.add(ids, { awaited });
+    };
     switch (kind) {
       case "messages":
         return await this.store(kind, values, origin, {
@@ -270,6 +277,14 @@ export class OnlineWriter {
   /** How many wait to be derived in this process. */
   waiting(): { readonly users: number; readonly campaigns: number } {
     return { users: this.users.waiting, campaigns: this.campaigns.waiting };
+  }
+
+  /**
+   * Whether what this process has stored of a user is derived, once that is known: messages, and events other than impressions. Null if
+   * there is nothing to wait for, or it came with rows of so many users that no answer is to wait for it.
+   */
+  derived(user_id: string): Promise<boolean> | null {
+    return this.users.derived(user_id);
   }
 
   /** Resolves when all that was written is derived. */

@@ -95,6 +95,9 @@ type AssignedPost = PostedRequest & { readonly arm: Arm };
 /** The share of the time that an answer waits for what is read once: the secret, and the names of campaigns. */
 const MAX_WAIT_SHARE = 0.2;
 
+/** The share of the time that an answer waits for what the user has just written to be derived. */
+const MAX_DERIVE_SHARE = 0.5;
+
 /** The share of the time after which a request that has waited for others is answered without its stores. */
 const MAX_QUEUE_SHARE = 0.6;
 
@@ -189,6 +192,8 @@ export class Recommender {
       classifier?: MessageClassifier;
       /** The share of slots for campaigns that were hardly shown, 0..1. Default 0. */
       exploration?: number;
+      /** Whether what this process has stored of a user is derived, once that is known; null if there is nothing to wait for. */
+      derived?: (user_id: string) => Promise<boolean> | null;
       /** What ids are signed with; default the secret that analytics keeps. */
       secret?: () => Promise<Uint8Array>;
       /** Called with a line about what answers lack although no store is down. */
@@ -232,6 +237,8 @@ export class Recommender {
   async serve(userRequest: RecommendationRequest): Promise<ServedAnswer> {
     const request = this.assign(userRequest);
     const trace = new RequestTrace(this.policies, this.answer_ms);
+    const written = this.options.derived?.(request.user_id) ?? null;
+    if (written !== null) await this.waitForDerived(written, trace);
     const start = performance.now();
     const { published, state, cached } = await withSpan("cache", {}, () => this.lookUp(request, trace));
     trace.timings.set("cache", performance.now() - start);
@@ -530,6 +537,12 @@ export class Recommender {
     );
   }
 
+  /** Waits until what the user has just written is derived. If that takes too long, the answer is made without it, and says so. */
+  private async waitForDerived(written: Promise<boolean>, trace: RequestTrace): Promise<void> {
+    const isDerived = await withTimeout(MAX_DERIVE_SHARE * this.answer_ms, () => written).catch(() => false);
+    if (!isDerived) trace.markIncomplete("analytics", "what the user wrote last is not derived yet");
+  }
+
   /** Waits for the requests before this one. If that takes too long, the answer is computed as if analytics did not respond. */
   private async waitForTurn(trace: RequestTrace): Promise<void> {
     const isLate = () => !trace.hasTime(MAX_QUEUE_SHARE);
@@ -613,9 +626,7 @@ export class Recommender {
   ): Promise<ServedAnswer> {
     const known_version = this.published.lastKnown()?.version ?? 0;
     if (cached !== null && await this.answers.servesUnchecked(request, { cached, known_version, trace })) {
-      const degraded = [...cached.degraded, "analytics" as const];
-      const body = JSON.stringify({ ...JSON.parse(cached.body), degraded });
-      return this.toServedAnswer(trace, { body, degraded }, "stale");
+      return this.toServedAnswer(trace, withoutNewest(cached), "stale");
     }
     const signing = await this.signing(request, this.published.lastKnown());
     const { answer } = this.withId(request, this.popularAnswer(request, signing.before, trace), signing);
@@ -650,9 +661,11 @@ export class Recommender {
 
   private toServedAnswer(
     { timings, failures, incomplete }: RequestTrace,
-    { body, degraded }: Pick<ServedAnswer, "body" | "degraded">,
+    answer: Pick<ServedAnswer, "body" | "degraded">,
     cache: ServedAnswer["cache"],
   ): ServedAnswer {
+    // A cached answer does not know of this request what it lacks.
+    const { body, degraded } = incomplete.has("analytics") ? withoutNewest(answer) : answer;
     return { body, degraded, cache, timings, failures: new Map([...incomplete, ...failures]) };
   }
 
@@ -698,4 +711,13 @@ export class Recommender {
       state: epochs && { version: published.version, run_id: published.run_id, epoch: epochText(epochs) },
     };
   }
+}
+
+/** The answer, marked as made without the newest that analytics may have. */
+function withoutNewest(
+  { body, degraded }: Pick<ServedAnswer, "body" | "degraded">,
+): Pick<ServedAnswer, "body" | "degraded"> {
+  if (degraded.includes("analytics")) return { body, degraded };
+  const marked = [...degraded, "analytics" as const];
+  return { body: JSON.stringify({ ...JSON.parse(body), degraded: marked }), degraded: marked };
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { appTest } from "./app.ts";
 import { campaign } from "../lib/recommend/samples.ts";
-import { emptyWorld, fails, faulty } from "../lib/recommend/world.ts";
+import { emptyWorld, fails, faulty, NOW } from "../lib/recommend/world.ts";
 
 const PATH = "/recommendations/ann";
 
@@ -188,3 +188,17 @@ appTest("GET /recommendations/:user_id is 503 before the first publish", async (
   assert.equal(response.status, 503);
   assert.match((await response.json()).detail, /no data has been published yet: run `deno task pipeline`/);
 }, { open: emptyWorld });
+
+appTest(
+  "an answer right after a message of the user says that it is made without it, if that takes long to derive",
+  async ({ app }) => {
+    const degraded = async () => (await (await app.request("/recommendations/ann?k=3")).json()).degraded;
+    assert.deepEqual(await degraded(), []);
+    const message = { user_id: "ann", message: "no kitchen things", timestamp: new Date(NOW).toISOString() };
+    const headers = { "content-type": "application/json" };
+    const posted = await app.request("/messages", { method: "POST", headers, body: JSON.stringify(message) });
+    assert.equal(posted.status, 200);
+    assert.deepEqual(await degraded(), ["analytics"]);
+  },
+  { options: () => ({ answer_ms: 1_000, embedder: () => new Promise(() => {}) }) },
+);

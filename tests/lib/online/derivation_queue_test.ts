@@ -111,3 +111,46 @@ Deno.test("if too many wait, the last of the largest requests are left to the ne
     "20,000 users wait to be derived, which is the most: the next run derives what is written online beyond them",
   ]);
 });
+
+Deno.test("derived() says when an awaited id is derived with all that was written of it, and is null for others", async () => {
+  const gates = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  let attempts = 0;
+  const queue = new DerivationQueue({
+    noun: "user",
+    derive: () => gates[attempts++]!.promise,
+    warn: (line) => assert.fail(line),
+  });
+  queue.add(["ann", "bob"], { awaited: ["ann"] });
+  let isOver = false;
+  const derived = queue.derived("ann")!.then((value) => {
+    isOver = true;
+    return value;
+  });
+  assert.equal(queue.derived("bob"), null);
+  // While the first of it is being derived.
+  queue.add(["ann"], { awaited: ["ann"] });
+  gates[0]!.resolve();
+  while (attempts < 2) await new Promise((resume) => setTimeout(resume));
+  assert.equal(isOver, false);
+  gates[1]!.resolve();
+  assert.equal(await derived, true);
+  assert.equal(queue.derived("ann"), null);
+  await queue.idle();
+});
+
+Deno.test("derived() says at once that an id is not derived while a store fails, and for one that cannot be derived", async () => {
+  const errors = [new ParleyError("unavailable", "down"), new Error("odd row")];
+  const failed = Promise.withResolvers<void>();
+  const queue = new DerivationQueue({
+    noun: "user",
+    derive: () => Promise.reject(errors.shift()),
+    warn: () => failed.resolve(),
+  });
+  queue.add(["ann"], { awaited: ["ann"] });
+  const derived = queue.derived("ann")!;
+  await failed.promise;
+  assert.equal(await queue.derived("ann"), false);
+  assert.equal(await derived, false, "after the next attempt");
+  assert.equal(queue.derived("ann"), null);
+  await queue.idle();
+});

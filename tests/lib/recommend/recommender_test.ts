@@ -751,6 +751,38 @@ scene("leaves out what posted rows negate while analytics is down", async ({ wor
   assert.ok(ids(answer).length > 0 && !ids(answer).some((id) => id.startsWith("k")), ids(answer).join());
 });
 
+scene(
+  "waits for what the user has just written, and names analytics if that is late, cached or not",
+  async ({ world, clock }) => {
+    let written: Promise<boolean> | null = null;
+    const derived = (user_id: string) => user_id === "ann" ? written : null;
+    const options = { stores: world.stores, clock, derived };
+    const patient = new Recommender({ ...options, answer_ms: ANSWER_MS });
+    const request = { user_id: "ann", k: 5 };
+    const gate = Promise.withResolvers<boolean>();
+    written = gate.promise;
+    const pending = patient.serve(request);
+    await patient.serve({ user_id: "bob", k: 5 });
+    assert.equal(
+      await Promise.race([pending, Promise.resolve("waiting")]),
+      "waiting",
+      "and no one else does",
+    );
+    gate.resolve(true);
+    assert.deepEqual((await pending).degraded, []);
+    written = Promise.resolve(false);
+    const late = await patient.serve(request);
+    assert.deepEqual([late.cache, late.degraded], ["hit", ["analytics"]]);
+    assert.deepEqual(JSON.parse(late.body).degraded, ["analytics"]);
+    const other = await patient.serve({ ...request, k: 4 });
+    assert.deepEqual([other.cache, JSON.parse(other.body).degraded], ["miss", ["analytics"]]);
+    assert.equal(JSON.parse(other.body).strategy, "personal");
+    written = new Promise(() => {});
+    const timed = await new Recommender({ ...options, answer_ms: 100 }).serve(request);
+    assert.deepEqual(timed.degraded, ["analytics"]);
+  },
+);
+
 scene("explores nothing that the user does not want now", async ({ world, clock }) => {
   const pans = Array.from({ length: 9 }, (_, n) => campaign(`pan-${n}`, { category: "kitchen" }));
   const campaigns = [...pans, campaign("spade", { category: "garden" })];
