@@ -79,7 +79,7 @@ function parseTimes(cron: string, timezone: string): Times {
   const isFixed = [minute, hour].every((field) => /^[\d,/-]+$/.test(field));
   try {
     const options = { mode: "5-part", domAndDow } as const;
-    if (isFixed) return new FixedTimes(new Cron(cron, { ...options, timezone: "UTC" }), timezone);
+    if (isFixed) return new FixedTimes(new Cron(cron, { ...options, utcOffset: 0 }), timezone);
     const parsed = new Cron(cron, { ...options, timezone });
     return {
       after: (at) => parsed.nextRun(new Date(at))?.getTime() ?? null,

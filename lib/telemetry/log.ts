@@ -49,16 +49,24 @@ interface LogLine {
   readonly details: LogDetails;
 }
 
+let [lastMs, lastTime] = [0, ""];
+
+/** The time now. Several lines have the same, and to write it takes as long as the rest of a line. */
+function time(): string {
+  const now = Date.now();
+  if (now !== lastMs) [lastMs, lastTime] = [now, iso(now)];
+  return lastTime;
+}
+
 /** `{ at, level, part, message, …details }`. */
 function jsonLine({ level, part, message, details }: LogLine): string {
-  return `${JSON.stringify({ at: iso(Date.now()), level, part, message, ...details })}\n`;
+  return `${JSON.stringify({ at: time(), level, part, message, ...details })}\n`;
 }
 
 const COLOURS = { debug: "gray", info: "green", warning: "yellow", error: "red" } as const;
 
 function textLine({ level, part, message }: LogLine): string {
-  const time = iso(Date.now()).slice(11, 23);
-  return `${time} ${styleText(COLOURS[level], level)} ${part}: ${message}\n`;
+  return `${time().slice(11, 23)} ${styleText(COLOURS[level], level)} ${part}: ${message}\n`;
 }
 
 /** How many milliseconds a line, and how many characters together, may wait to be written. */
