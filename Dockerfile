@@ -25,8 +25,7 @@ RUN deno ci --quiet && deno cache --quiet --frozen main.ts lib/embed/onnx/worker
 # Source maps, binaries for other machines, the browser's ONNX runtime and the tests' browser driver are never loaded.
 RUN machine=$(uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/') && cd "$DENO_DIR/npm" && \
   find . -type f \( -name '*.map' -o -path '*/onnxruntime-web/*/dist/*' -o -path '*/playwright-core/*/lib/*' \) -delete && \
-  find . -type d \( -path '*/usearch/*/prebuilds/*' ! -name "linux-$machine" \
-    -o -path '*/onnxruntime-node/*/bin/napi-v*/*/*' ! -path "*/linux/$machine" \) -prune -exec rm -r {} +
+  find . -type d -path '*/onnxruntime-node/*/bin/napi-v*/*/*' ! -path "*/linux/$machine" -prune -exec rm -r {} +
 RUN mkdir .parley && chown 1993:1993 .parley
 
 FROM denoland/deno:2.9.6

@@ -40,8 +40,6 @@ export type {
   MongoClient,
 } from "mongodb";
 export type { BookmarkManager, Driver, ManagedTransaction } from "neo4j-driver";
-import { createRequire } from "node:module";
-
 export { Buffer } from "node:buffer";
 export { createCipheriv, createDecipheriv, createHash, createHmac, hash, timingSafeEqual } from "node:crypto";
 export { statfsSync } from "node:fs";
@@ -101,14 +99,6 @@ export const loadRedis = (): Promise<typeof import("ioredis")> => later("ioredis
 export const loadMilvus = (): Promise<typeof import("@zilliz/milvus2-sdk-node")> =>
   later("@zilliz/milvus2-sdk-node");
 export const loadNeo4j = (): Promise<typeof import("neo4j-driver")> => later("neo4j-driver");
-/**
- * Required, not imported, because usearch's ESM build needs `--allow-sys` to find its binary. The unused import
- * gives the type and makes Deno fetch the package, which it does not for a bare `require`.
- */
-export const loadUsearch = () =>
-  createRequire(import.meta.url)("usearch") as Awaited<ReturnType<typeof importUsearch>>;
-const importUsearch = () => import("usearch");
-
 // @ts-types="@types/pg"
 import type * as Pg from "pg";
 export type {

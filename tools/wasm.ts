@@ -1,22 +1,33 @@
 /**
- * Compiles lib/ml/products.wat, the text form of WebAssembly, and writes the module's bytes to the file next to it.
+ * Compiles the files in the text form of WebAssembly, and writes each module's bytes to a file next to it.
  *
  *     deno task wasm
  */
 import wabt from "wabt";
 
-const SOURCE = new URL("../lib/ml/products.wat", import.meta.url);
-const TARGET = new URL("../lib/ml/products_wasm.ts", import.meta.url);
+const ROOT = new URL("../", import.meta.url);
 
-export async function compile(): Promise<Uint8Array> {
+/** Source files, each with the file of its module and the name that this exports. */
+export const MODULES = [
+  { source: "lib/ml/products.wat", target: "lib/ml/products_wasm.ts", name: "PRODUCTS_WASM" },
+  {
+    source: "lib/stores/vectors/sqlite/scan.wat",
+    target: "lib/stores/vectors/sqlite/scan_wasm.ts",
+    name: "SCAN_WASM",
+  },
+] as const;
+
+/** The text of the target of one of {@link MODULES}. */
+export async function compile({ source, name }: typeof MODULES[number]): Promise<string> {
   const { parseWat } = await wabt();
-  return parseWat("products.wat", await Deno.readTextFile(SOURCE), { simd: true }).toBinary({}).buffer;
+  const text = await Deno.readTextFile(new URL(source, ROOT));
+  const bytes = parseWat(source, text, { simd: true }).toBinary({}).buffer;
+  const file = source.split("/").at(-1);
+  return `/** ${file}, compiled by \`deno task wasm\`. */\nexport const ${name} =\n  "${bytes.toBase64()}";\n`;
 }
 
 if (import.meta.main) {
-  const text = (await compile()).toBase64();
-  await Deno.writeTextFile(
-    TARGET,
-    `/** products.wat, compiled by \`deno task wasm\`. */\nexport const PRODUCTS_WASM =\n  "${text}";\n`,
-  );
+  for (const module of MODULES) {
+    await Deno.writeTextFile(new URL(module.target, ROOT), await compile(module));
+  }
 }

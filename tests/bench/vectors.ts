@@ -1,10 +1,11 @@
 /**
- * Writing, building and searching a vector store with made-up clustered vectors, and the recall of the 10 nearest against a
- * scan. Without a URL it is the embedded store. The vectors of a server, in PostgreSQL those of the URL's schema, are removed
+ * Writing, building and searching a vector store with made-up clustered vectors, and the recall of the 10, 20 and 40 nearest
+ * against a scan. Without a URL it is the embedded store. The vectors of a server, in PostgreSQL those of the URL's schema, are removed
  * before and after.
  *
- *     deno run --allow-read --allow-write --allow-env --allow-ffi --allow-net tests/bench/vectors.ts [rows] [dimension] [URL]
+ *     deno run --allow-read --allow-write --allow-env --allow-net tests/bench/vectors.ts [rows] [dimension] [URL]
  */
+import process from "node:process";
 import { clearServer, openVectors } from "../../lib/stores/open.ts";
 import { clustered, profile, recallOf } from "../fixtures/vectors.ts";
 
@@ -29,28 +30,54 @@ await timed("build with 1 % changed", () => store.build({ version: 2 }));
 await timed("digest", () => store.digest());
 await timed("faults", () => store.faults({ limit: 10 }));
 await writing.close();
+if (!isServer) {
+  for (const { name, bytes } of filesIn(dir)) {
+    console.log(`${name}: ${(bytes / count).toFixed(0)} bytes a vector`);
+  }
+}
 
 const reading = await openVectors(url);
 const reader = await reading.forModel({ model });
-const search = (vector: Float32Array) => reader.search({ collection: "profiles", version: 2, vector, k: 10 });
-await timed("first search, opening the index", () => search(queries[0]!));
-const times: number[] = [];
-for (const query of [...queries, ...queries, ...queries, ...queries, ...queries]) {
-  const start = performance.now();
-  await search(query);
-  times.push(performance.now() - start);
+const search = (k: number) => (vector: Float32Array) =>
+  reader.search({ collection: "profiles", version: 2, vector, k });
+await timed("first search, opening the index", () => search(10)(queries[0]!));
+for (const k of [10, 20, 40]) {
+  const times: number[] = [];
+  const used = process.cpuUsage();
+  for (let round = 0; round < 5; round++) {
+    for (const query of queries) {
+      const start = performance.now();
+      await search(k)(query);
+      times.push(performance.now() - start);
+    }
+  }
+  const { user, system } = process.cpuUsage(used);
+  times.sort((a, b) => a - b);
+  const at = (share: number) => times[Math.floor(times.length * share)]!.toFixed(3);
+  console.log(
+    `k = ${k}: p50 ${at(0.5)} ms, p95 ${at(0.95)} ms, p99 ${at(0.99)} ms, CPU ${
+      ((user + system) / 1_000 / times.length).toFixed(3)
+    } ms; recall ${await recallOf({ rows: changed, queries: queries.slice(0, 50), k }, search(k))}`,
+  );
 }
-times.sort((a, b) => a - b);
-const at = (share: number) => times[Math.floor(times.length * share)]!.toFixed(3);
-console.log(`search: p50 ${at(0.5)} ms, p95 ${at(0.95)} ms, p99 ${at(0.99)} ms`);
-console.log(`recall@10: ${await recallOf({ rows: changed, queries, k: 10 }, search)}`);
 await reading.close();
 if (isServer) await clearServer.vectors(url);
 await Deno.remove(dir, { recursive: true });
 
+function filesIn(folder: string): { name: string; bytes: number }[] {
+  return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) =>
+    isDirectory ? filesIn(`${folder}/${name}`) : [{ name, bytes: Deno.statSync(`${folder}/${name}`).size }]
+  );
+}
+
 async function timed(what: string, body: () => Promise<unknown>): Promise<void> {
-  const start = performance.now();
+  const [start, used] = [performance.now(), process.cpuUsage()];
   await body();
   const ms = performance.now() - start;
-  console.log(`${what}: ${ms.toFixed(0)} ms (${(count / ms * 1000).toFixed(0)} rows/s)`);
+  const { user, system } = process.cpuUsage(used);
+  console.log(
+    `${what}: ${ms.toFixed(0)} ms, CPU ${((user + system) / 1_000).toFixed(0)} ms (${
+      (count / ms * 1000).toFixed(0)
+    } rows/s)`,
+  );
 }

@@ -43,7 +43,7 @@ export function refuseFaults(rows: readonly VectorRow[], { dimension }: ModelIde
 
 /**
  * Distinct vectors of a collection up to which it is scanned whole, which is exact: a scan of so many with 384 dimensions takes
- * about a millisecond. More get an HNSW graph, which is approximate.
+ * about a millisecond. More get an index, which is approximate.
  */
 export const FLAT_MAX = 2_000;
 

@@ -1,7 +1,5 @@
 import assert from "node:assert/strict";
 import { matrixProducts, type PaddedMatrix } from "../../../lib/ml/products.ts";
-import { PRODUCTS_WASM } from "../../../lib/ml/products_wasm.ts";
-import { compile } from "../../../tools/wasm.ts";
 import { random } from "../../fixtures/rows.ts";
 
 type Shape = readonly [rows: number, columns: number];
@@ -46,7 +44,3 @@ for (const [rows, depth, columns] of [[1, 1, 1], [4, 8, 4], [5, 3, 7], [32, 385,
     }
   });
 }
-
-Deno.test("products_wasm.ts has what products.wat compiles to", async () => {
-  assert.equal(PRODUCTS_WASM, (await compile()).toBase64(), "run deno task wasm");
-});

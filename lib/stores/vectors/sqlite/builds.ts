@@ -13,14 +13,13 @@ export interface Build {
   readonly version: number;
   /** `empty` is one of no rows, which has no file. */
   readonly kind: IndexKind | "empty";
-  readonly deletions: number;
   readonly format: number;
   /** The file's name; each build has a file of its own. */
   readonly file: string;
   readonly bytes: number;
   readonly sha256: string;
 }
-export const COLUMNS = "build, collection, version, kind, deletions, format, file, bytes, sha256";
+export const COLUMNS = "build, collection, version, kind, format, file, bytes, sha256";
 
 /** The table of builds, whose files are in one folder. */
 export class Builds {

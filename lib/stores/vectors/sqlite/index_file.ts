@@ -1,7 +1,5 @@
 import { createHash } from "../../../../deps.ts";
-import { FILE_MODE } from "../../../core/file_modes.ts";
 import type { Abortable } from "../../../core/types.ts";
-import { removeFile } from "../../engines/disk.ts";
 
 /** A file with its length and hash, by which it is verified before it is used. */
 export interface IndexFile {
@@ -69,25 +67,20 @@ export async function* readVerified(
   if (hash.digest("hex") !== sha256) throw new DamagedIndex("its file has other bytes than were written");
 }
 
-/**
- * Copies a file, verifies the copy, calls `use` with its path and removes it. Only this process knows the copy, so what
- * `use` maps into memory does not change, whatever happens to the file.
- */
-export async function withVerifiedCopy<T>(
+/** The verified bytes of a file, in what `allocate` gives once the file is known to have their number. */
+export async function readWhole(
   file: IndexFile,
   options: Abortable,
-  use: (path: string) => T,
-): Promise<T> {
-  const copy = `${file.path}.${crypto.randomUUID()}`;
-  try {
-    {
-      using target = await Deno.open(copy, { write: true, createNew: true, mode: FILE_MODE });
-      for await (const chunk of readVerified(file, options)) await writeAll(target, chunk);
-    }
-    return use(copy);
-  } finally {
-    removeFile(copy);
+  allocate: (bytes: number) => Uint8Array<ArrayBuffer> = (bytes) => new Uint8Array(bytes),
+): Promise<Uint8Array<ArrayBuffer>> {
+  let whole: Uint8Array<ArrayBuffer> | undefined;
+  let at = 0;
+  for await (const chunk of readVerified(file, options)) {
+    whole ??= allocate(file.bytes);
+    whole.set(chunk, at);
+    at += chunk.length;
   }
+  return whole ?? allocate(0);
 }
 
 async function* chunksOf(
@@ -102,10 +95,6 @@ async function* chunksOf(
     if (length === null) return;
     yield buffer.subarray(0, length);
   }
-}
-
-async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
-  for (let written = 0; written < bytes.length;) written += await file.write(bytes.subarray(written));
 }
 
 /** Turns errors of the system into {@link DamagedIndex}, except those that may pass, as with too many open files. */

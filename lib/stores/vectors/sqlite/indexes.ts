@@ -2,11 +2,12 @@ import { messageOf, ParleyError } from "../../../core/errors.ts";
 import type { Abortable } from "../../../core/types.ts";
 import { removeFile } from "../../engines/disk.ts";
 import type { Sqlite } from "../../engines/sqlite/sqlite.ts";
-import { type IndexReader, mapUsearchFile, readFlat } from "./ann.ts";
+import { FlatReader, type IndexReader } from "./ann.ts";
 import { type Build, Builds, COLUMNS, faultOfIndex } from "./builds.ts";
+import { CodesReader, memoryOf } from "./codes.ts";
 import type { Groups } from "./groups.ts";
 import { IndexBuilder } from "./index_builder.ts";
-import { DamagedIndex, type IndexFile, readVerified, stampOf, withVerifiedCopy } from "./index_file.ts";
+import { DamagedIndex, type IndexFile, readVerified, readWhole, stampOf } from "./index_file.ts";
 import { INDEXED, type Indexed, type IndexFault } from "../port.ts";
 
 /** A row with its cosine similarity to a query. */
@@ -133,16 +134,24 @@ export class Indexes {
     if (build === null) throw new DamagedIndex("it is missing");
     const { signal } = this.closing;
     if (build.kind === "empty") {
-      return new VersionIndex(readFlat(new Uint8Array(), this.dimension), this.builds.groups(build));
+      return new VersionIndex(new FlatReader(new Uint8Array(), this.dimension), this.builds.groups(build));
     }
     const file = this.builds.file(build);
     const stamp = await stampOf(file.path);
-    const map = (path: string) => mapUsearchFile(path, this.dimension);
     const index = build.kind === "flat"
-      ? readFlat(await readWhole(file, { signal }), this.dimension)
-      : await withVerifiedCopy(file, { signal }, map);
+      ? new FlatReader(await readWhole(file, { signal }), this.dimension)
+      : await this.readCodes(file);
     if (stamp !== null) this.verified.set(file.path, stamp);
     return new VersionIndex(index, this.builds.groups(build));
+  }
+
+  private async readCodes(file: IndexFile): Promise<IndexReader> {
+    let memory = memoryOf(0);
+    await readWhole(file, { signal: this.closing.signal }, (bytes) => {
+      memory = memoryOf(bytes);
+      return new Uint8Array(memory.buffer as ArrayBuffer, 0, bytes);
+    });
+    return new CodesReader(memory, file.bytes, this.dimension);
   }
 
   /** Records the problem, and rebuilds a damaged index. */
@@ -244,16 +253,6 @@ export class Indexes {
 
 function notBuilt(collection: Indexed, version: number): string {
   return `no index of ${collection} was built for version ${version}`;
-}
-
-async function readWhole(file: IndexFile, options: Abortable): Promise<Uint8Array<ArrayBuffer>> {
-  const whole = new Uint8Array(file.bytes);
-  let at = 0;
-  for await (const chunk of readVerified(file, options)) {
-    whole.set(chunk, at);
-    at += chunk.length;
-  }
-  return whole;
 }
 
 const FILE_NAME = new RegExp(`^(?:${INDEXED.join("|")})-(\\d+)\\.`);

@@ -1,10 +1,7 @@
 import type { ModelIdentity } from "../../../core/types.ts";
 import type { Migration } from "../../engines/sqlite/sqlite.ts";
 
-/**
- * Builds name rows by rowid, so rowids are never reused. `deletions` counts the writes that took rows of a collection
- * away: an index file from before the newest of them still holds their bytes.
- */
+/** Builds name rows by rowid, so rowids are never reused. */
 const MIGRATIONS: readonly Migration[] = [
   `
   CREATE TABLE model (
@@ -94,6 +91,8 @@ const MIGRATIONS: readonly Migration[] = [
     INSERT OR IGNORE INTO unverified VALUES (new.rowid);
   END;
   `,
+  // Codes of deleted rows are not copied, so it is not counted any more when rows were deleted.
+  "ALTER TABLE indexes DROP COLUMN deletions; ALTER TABLE collections DROP COLUMN deletions;",
 ];
 
 /** The same for the file of one model, which from the first instant says whose vectors it holds. */

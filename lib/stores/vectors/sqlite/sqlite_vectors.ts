@@ -23,13 +23,13 @@ import { SqliteTombstones } from "./tombstones.ts";
 import { eraseRows, putRows, ROWS_PER_TURN } from "./table.ts";
 import type { NearRow } from "./indexes.ts";
 
-/** Neighbours asked for beyond `k`, so that most ties at the end of an answer from a graph can be put in order. */
+/** Neighbours asked for beyond `k`, so that most ties at the end of an answer from codes can be put in order. */
 const SPARE = 16;
 
 /**
  * One model's vectors as rows of a SQLite file, with index files next to it that any process may build and others open.
  * An index file is verified before it is used; a damaged one is rebuilt from the rows. Search in a collection of up to
- * 2,000 distinct vectors is exact; above, it is approximate, with scores to 1e-6. Vectors that agree in every component
+ * 2,000 distinct vectors is exact; above, it is approximate, with scores to 1e-5. Vectors that agree in every component
  * to 2^-16 count as one. Rows that were deleted since a build are no longer found; their bytes leave the index files with
  * the next `build` and the `dropVersionsExcept` after it. A row that was replaced since is found by its former vector.
  */

@@ -54,14 +54,10 @@ function eraseSome(
   sql: Sqlite,
   options: { collection: Collection; column: "user_id" | "id"; values: readonly string[] },
 ): number {
-  const deleted = sql.run(
+  return sql.run(
     `DELETE FROM vectors WHERE rowid IN (SELECT rowid FROM vectors WHERE collection = ?
        AND ${options.column} IN (SELECT value FROM json_each(?)) LIMIT ${ROWS_PER_TURN})`,
     options.collection,
     JSON.stringify(options.values),
   );
-  if (deleted > 0) {
-    sql.run("UPDATE collections SET deletions = deletions + 1 WHERE collection = ?", options.collection);
-  }
-  return deleted;
 }
