@@ -26,23 +26,22 @@ const name = z.string(expected("a string")).regex(
   /^[a-z0-9][a-z0-9._-]{0,39}$/,
   "must be 1 to 40 lower-case letters, digits, dots, hyphens and underscores, and begin with a letter or a digit",
 );
-const share = (rule: string) => z.number(expected(rule)).gt(0, `must be ${rule}`).lt(1, `must be ${rule}`);
-const NO_UNKNOWN = {
-  error: (issue: { readonly code?: string; readonly keys?: readonly string[] }) =>
-    issue.code === "unrecognized_keys" ? `has unknown fields: ${issue.keys?.join(", ")}` : undefined,
+const numberFrom = (low: number, high: number) => {
+  const rule = `a number from ${low} to ${high}`;
+  return z.number(expected(rule)).min(low, `must be ${rule}`).max(high, `must be ${rule}`);
 };
+const share = (rule: string) => z.number(expected(rule)).gt(0, `must be ${rule}`).lt(1, `must be ${rule}`);
+const strict = (what: string) => ({
+  error: (issue: { readonly code?: string; readonly keys?: readonly string[] }) =>
+    issue.code === "unrecognized_keys" ? `has unknown fields: ${issue.keys?.join(", ")}` : `must be ${what}`,
+});
 
-const WEIGHT_RULE = "a number from 0 to 100";
-const weight = z.number(expected(WEIGHT_RULE)).min(0, `must be ${WEIGHT_RULE}`).max(
-  100,
-  `must be ${WEIGHT_RULE}`,
-);
 const Weights = z.strictObject(
-  Object.fromEntries(SOURCES.map((source) => [source, weight.default(0)])) as Record<
+  Object.fromEntries(SOURCES.map((source) => [source, numberFrom(0, 100).default(0)])) as Record<
     keyof Sources,
     z.ZodDefault<z.ZodNumber>
   >,
-  NO_UNKNOWN,
+  strict("an object of weights by source"),
 ).refine(({ popularity }) => popularity > 0, {
   path: ["popularity"],
   error: "must be above 0, since nothing else is known of some users",
@@ -53,19 +52,19 @@ const ArmEntry = z.strictObject({
   weights: Weights.optional(),
   sources: z.array(z.enum(SOURCES, { error: `must be one of ${SOURCES.join(", ")}` }), expected("a list"))
     .optional(),
-  diversity: z.number(expected("a number from 0 to 1")).min(0).max(1).optional(),
-}, NO_UNKNOWN).refine(({ weights, sources }) => weights === undefined || sources === undefined, {
-  error: "has weights and sources: weights say already which sources count",
-});
+  diversity: numberFrom(0, 1).optional(),
+}, strict('an arm, such as {"id": "today"}')).refine(
+  ({ weights, sources }) => weights === undefined || sources === undefined,
+  {
+    error: "has weights and sources: weights say already which sources count",
+  },
+);
 
 const Entry = z.strictObject({
   id: name,
   starts_at: startTime.nullish(),
   ends_at: endTime.nullish(),
-  share: z.number(expected("a number above 0, 1 at most")).gt(0, "must be above 0").max(
-    1,
-    "must be 1 at most",
-  ).default(1),
+  share: numberFrom(0, 1).gt(0, "must be above 0").default(1),
   arms: z.array(ArmEntry, expected("a list of arms")).min(2, "must be two arms or more")
     .max(MAX_ARMS, `must be ${MAX_ARMS} arms at most`)
     .refine(
@@ -75,18 +74,20 @@ const Entry = z.strictObject({
   metric: z.enum(["click", "conversion"], expected("click or conversion")),
   baseline: share("a share between 0 and 1"),
   minimum_effect: share("a difference of shares between 0 and 1, such as 0.01"),
-  power: z.number().min(0.5, "must be 0.5 or more").max(0.99, "must be 0.99 at most").default(DEFAULT_POWER),
-}, NO_UNKNOWN).superRefine(({ starts_at, ends_at, baseline, minimum_effect }, context) => {
-  if (starts_at && ends_at && ends_at <= starts_at) context.addIssue("ends before it starts");
-  if (baseline + minimum_effect >= 1) {
-    context.addIssue("has a baseline that cannot rise by the minimum_effect");
-  }
-});
+  power: numberFrom(0.5, 0.99).default(DEFAULT_POWER),
+}, strict("an object with the fields of an experiment")).superRefine(
+  ({ starts_at, ends_at, baseline, minimum_effect }, context) => {
+    if (starts_at && ends_at && ends_at <= starts_at) context.addIssue("ends before it starts");
+    if (baseline + minimum_effect >= 1) {
+      context.addIssue("has a baseline that cannot rise by the minimum_effect");
+    }
+  },
+);
 
 const File = z.strictObject({
   experiments: z.array(Entry, expected("a list of experiments"))
     .max(MAX_EXPERIMENTS, `must be ${MAX_EXPERIMENTS} experiments at most`),
-}, NO_UNKNOWN);
+}, strict("an object with the list experiments"));
 
 /**
  * Parses the text of a file of experiments; throws one `invalid` that says what is wrong. `source` is its path. Two experiments at the same

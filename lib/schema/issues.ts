@@ -11,7 +11,9 @@ export function expected(type: string): IssueMessage {
 
 /** One line for a refused row: `field complaint; field complaint`. */
 export function describeIssues(error: z.ZodError): string {
-  const shown = error.issues.slice(0, MAX_ISSUES).map((issue) => `${issue.path.join(".")} ${issue.message}`);
+  const shown = error.issues.slice(0, MAX_ISSUES).map((issue) =>
+    `${issue.path.join(".")} ${issue.message}`.trimStart()
+  );
   const more = error.issues.length - shown.length;
   return more > 0 ? `${shown.join("; ")}; and ${more} more` : shown.join("; ");
 }

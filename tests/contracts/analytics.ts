@@ -566,6 +566,10 @@ function recounts(test: Test): void {
     assert.deepEqual(await count(["x/b"], 1, 4), [2, 0, 0, 2, 0, 0, 0]);
     assert.deepEqual(await count(["x/a"], 3), [1, 1, 0, 1, 2, 0, 0]);
     for (const arms of [[], ["none"]]) assert.deepEqual(await count(arms), [0, 0, 0, 0, 0, 0, 0]);
+    await store.setPersonalisation({ user_id: "dan", personalisation: false });
+    assert.deepEqual(await count(["x/b"]), [1, 0, 0, 1, 0, 0, 0], "without those who opted out");
+    await store.setPersonalisation({ user_id: "dan", personalisation: true });
+    assert.deepEqual(await count(["x/b"]), [2, 0, 1, 2, 0, 1, 1]);
     const signal = AbortSignal.abort(new Error("given up"));
     await assert.rejects(store.armEngagement({ arms: [], since: "", until: "", signal }), /given up/);
   });

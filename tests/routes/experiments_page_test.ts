@@ -71,7 +71,7 @@ pageTest(
     );
     const { html } = await see(app, "/experiments");
     const old = sectionOf(html, "experiment-old");
-    assert.match(old, /ended, until 2025-03-01/);
+    assert.match(old, /ended, until 2025-02-28/);
     assert.match(old, /200 of 83 users of each arm\. best/);
     assert.match(old, /best is better than today by 45\.00 points \(\+\d\d\.\d\d to \+\d\d\.\d\d\)/);
     assert.match(old, /worst is worse than today by 25\.00 points \(−\d\d\.\d\d to −\d+\.\d\d\)/);
@@ -86,7 +86,7 @@ pageTest(
     assert.match(old, /same 200 200 62 0 31\.00 %/, "what users did after the end does not count");
     assert.match(old, /today 200 200 60 0 30\.00 % 24\.\d\d % – 36\.\d\d % – –/);
     const now = sectionOf(html, "experiment-now");
-    assert.match(now, /running, from 2025-03-01, until 2025-04-01/);
+    assert.match(now, /running, from 2025-03-01, until 2025-03-31/);
     assert.match(now, /0 of \d+ users of each arm so far: no impression with the recommendation_id/);
     assert.match(sectionOf(html, "experiment-later"), /planned, from 2025-04-01.*It has not started/);
     const order = ["later", "now", "old"].map((id) => html.indexOf(`id="experiment-${id}"`));

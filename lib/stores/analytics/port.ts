@@ -224,7 +224,10 @@ export interface EventStore extends DirtyUserStore {
   byCampaign(options: TimeSpan & { limit: number }): Promise<CampaignEngagement[]>;
   /** Events by the strategy of the answer that led to them, of all campaigns or of one, those with most events first. */
   byStrategy(options: TimeSpan & { limit: number; campaign_id?: string }): Promise<StrategyEngagement[]>;
-  /** The users of these arms together, each counted once. It reads an index over all events of the arms, in parts that let other work run. */
+  /**
+   * The users of these arms together, each counted once, without those who opted out of personalisation. It reads an index over all events
+   * of the arms, in parts that let other work run.
+   */
   armEngagement(options: TimeSpan & { arms: readonly string[] }): Promise<ArmEngagement>;
   /** The users of the newest `limit` events of a campaign, each once, the newest first, ties by id. */
   recentUsers(options: { campaign_id: string; limit: number } & Abortable): Promise<string[]>;

@@ -114,6 +114,7 @@ function statements(dialect: Dialect, counter: Counter) {
         count(*) FILTER (WHERE conversions > 0) AS converted,
         ${["impressions", "clicks", "conversions", "dismissals"].map(sumOf).join(", ")} FROM (
         SELECT user_id, ${BY_TYPE} FROM events WHERE ${isIn("arm", "$3")} AND ${SPAN} AND ${users}
+          AND user_id NOT IN (SELECT user_id FROM opted_out)
         GROUP BY user_id
       ) AS engagement WHERE impressions > 0`,
     // Arms with fewer rows left do not end a part.

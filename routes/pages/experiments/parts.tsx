@@ -1,3 +1,4 @@
+import { iso } from "../../../lib/core/clock.ts";
 import type { Difference } from "../../../lib/experiments/compare_arms.ts";
 import {
   type ComparedArm,
@@ -122,7 +123,8 @@ export function ExperimentSection({ url, report }: { url: URL; report: Experimen
 
 function spanText({ state, experiment: { starts_at, ends_at } }: ExperimentReport): string {
   const from = starts_at === null ? [] : [`from ${starts_at.slice(0, 10)}`];
-  const to = ends_at === null ? [] : [`until ${ends_at.slice(0, 10)}`];
+  // It ends at the first instant that is no part of it.
+  const to = ends_at === null ? [] : [`until ${iso(Date.parse(ends_at) - 1).slice(0, 10)}`];
   return [state, ...from, ...to].join(", ");
 }
 

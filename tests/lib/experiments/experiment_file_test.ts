@@ -50,14 +50,18 @@ Deno.test("parseExperiments() says what is wrong with a file, and where", () => 
       [{ ...valid, baseline: undefined }, /baseline is missing/],
       [{ ...valid, baseline: 0.995 }, /cannot rise by the minimum_effect/],
       [{ ...valid, minimum_effect: 0 }, /minimum_effect must be a difference/],
-      [{ ...valid, share: 2 }, /share must be 1 at most/],
+      [{ ...valid, share: 2 }, /share must be a number from 0 to 1$/],
       [{ ...valid, starts_at: "2026-12-01", ends_at: "2026-11-01" }, /ends before it starts/],
       [arm({ weights: { words: 1, popularity: 1 } }), /weights has unknown fields: words/],
       [arm({ weights: { wording: 1 } }), /weights\.popularity must be above 0/],
       [arm({ weights: { wording: -1, popularity: 1 } }), /weights\.wording must be a number from 0 to 100/],
       [arm({ sources: ["words"] }), /sources\.0 must be one of mention/],
       [arm({ sources: [], weights: { popularity: 1 } }), /arms\.1 has weights and sources/],
-      [arm({ diversity: 2 }), /diversity/],
+      [arm({ diversity: 2 }), /diversity must be a number from 0 to 1$/],
+      [arm({ weights: [] }), /weights must be an object of weights by source$/],
+      [{ ...valid, arms: ["today", "new"] }, /arms\.0 must be an arm, such as/],
+      [{ ...valid, power: "high" }, /power must be a number from 0\.5 to 0\.99$/],
+      ["x", /used: experiments\.0 must be an object with the fields of an experiment$/],
     ] as const
   ) {
     assert.throws(() => parse(experiment), (error: ParleyError) => {
@@ -68,7 +72,12 @@ Deno.test("parseExperiments() says what is wrong with a file, and where", () => 
     });
   }
   assert.throws(() => parseExperiments({ text: "{", source: "e.json" }), /e\.json.*not JSON/);
-  assert.throws(() => parseExperiments({ text: "[]", source: "e.json" }), /e\.json/);
+  for (const text of ["[]", "null", "3"]) {
+    assert.throws(
+      () => parseExperiments({ text, source: "e.json" }),
+      { message: "the experiments of e.json cannot be used: must be an object with the list experiments" },
+    );
+  }
 });
 
 Deno.test("parseExperiments() refuses two experiments at the same time, or with one id", () => {
