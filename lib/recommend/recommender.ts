@@ -383,14 +383,17 @@ export class Recommender {
   }
 
   /**
-   * The answer to rows that are not stored, by these weights of sources in place of those of the version, without exploration.
+   * The answer to rows that are not stored, in the user's arm, or by these weights of sources in place of that; without exploration.
    * Throws as {@link explain}.
    */
   async tryOut(request: PostedRequest, weights?: Sources): Promise<ComputedAnswer> {
     const trace = new RequestTrace(this.patientPolicies ??= createStorePolicies(TRY_OUT_MS), TRY_OUT_MS);
     const published = await trace.timed("analytics", () => this.currentVersion(trace));
-    const arm: Arm = { name: "playground", explores: false, ...weights && { weights } };
-    return await this.compute({ ...request, arm }, published, trace);
+    const { arm: own } = this.assign(request);
+    const arm = weights !== undefined ? { name: "playground", weights } : own;
+    // The control arm is itself, and explores nothing.
+    const quiet: Arm = arm === CONTROL_ARM ? arm : { ...arm, explores: false };
+    return await this.compute({ ...request, arm: quiet }, published, trace);
   }
 
   /** The weights of sources that answers are scored with now; the fixed ones before the first publish. */

@@ -2,6 +2,11 @@ import assert from "node:assert/strict";
 import type { Hono } from "../../deps.ts";
 import type { Embedder } from "../../lib/embed/port.ts";
 import { SOURCES } from "../../lib/recommend/answer.ts";
+import { type Arm, CONTROL_ARM, DEFAULT_ARM } from "../../lib/recommend/arms.ts";
+import { Recommender } from "../../lib/recommend/recommender.ts";
+import { ManualClock } from "../../lib/core/clock.ts";
+import { ANSWER_MS, NOW } from "../lib/recommend/world.ts";
+import { appTest } from "./app.ts";
 import { WEIGHTS } from "../../lib/recommend/score.ts";
 import { messagesOf } from "../../routes/pages/playground/data.ts";
 import { pageTest, see, send, tokenOf } from "./pages.ts";
@@ -80,6 +85,10 @@ pageTest("a stored user's own rows count in the playground, and a wrong field is
     [{ "weight-intent": "x" }, /The weight of intent must be a number from 0 to 10/],
     [{ "weight-wording": "-1" }, /The weight of wording must be a number from 0 to 10/],
     [{ ...NONE, "weight-mention": "1" }, /The weight of popularity must be above 0/],
+    [{ "weight-wording": " " }, /The weight of wording must be a number from 0 to 10/],
+    [{ "weight-wording": "0x8" }, /The weight of wording must be a number from 0 to 10/],
+    [{ "weight-wording": "11" }, /The weight of wording must be a number from 0 to 10/],
+    [{ diversity: "" }, /Diversity must be a number from 0 to 1/],
     [{ k: "0" }, /Items must be a number from 1 to 50/],
     [{ k: "1.5" }, /Items must be a whole number/],
     [{ text: "x\n".repeat(201) }, /The conversation has more than 200 messages/],
@@ -111,6 +120,62 @@ pageTest("what the other side says does not count in the playground", async ({ a
   assert.deepEqual(both, user);
   assert.notDeepEqual(placesIn((await compare(app, { text: "which soil?\na pan?" })).html), user);
 });
+
+pageTest("numbers of the playground may be written as browsers write them", async ({ app }) => {
+  const weights = {
+    "weight-wording": "1e-1",
+    "weight-intent": ".5",
+    "weight-mention": "10",
+    diversity: "0.",
+  };
+  assert.equal((await compare(app, weights)).status, 200);
+});
+
+pageTest(
+  "what the user does not want is left out of both answers of the playground, which says why",
+  async ({ app }) => {
+    const { html } = await compare(app, { text: "no kitchen things please", user_id: "ann" });
+    assert.ok(placesIn(html).every(([id]) => !id.startsWith("k")));
+    assert.match(html, /all of the category kitchen <span class="muted">not wanted, as the user said/);
+    assert.match(html, /Title of g2 <code>g2<\/code> <span class="muted">dismissed/);
+  },
+);
+
+const POPULAR: Arm = { name: "x/popular", sources: ["popularity"] };
+const ARMS = new Map([["ann", CONTROL_ARM], ["bob", POPULAR]]);
+
+appTest(
+  "the answer of now in the playground is that of the user's arm, and a campaign that only it has shows its reasons",
+  async ({ app }) => {
+    const words = { ...NONE, "weight-wording": "1", "weight-popularity": "0.001" };
+    for (const [user_id, { name }] of ARMS) {
+      const { html } = await compare(app, { ...words, user_id, k: "1", text: "soil and seeds" });
+      const { items } = await (await app.request(`/recommendations/${user_id}?k=1`)).json();
+      const now = placesIn(html).filter(([, , now]) => now !== "–").sort(([, , a], [, , b]) =>
+        Number(a) - Number(b)
+      );
+      assert.deepEqual(now.map(([id]) => id), items.map((item: { campaign_id: string }) => item.campaign_id));
+      assert.ok(html.includes(`This user is in the arm <a href="/experiments">${name}</a>`));
+      const gone = html.split("<tr").filter((row) => row.includes(">gone<"));
+      assert.ok(gone.length > 0);
+      for (const row of gone) assert.match(row, /Popular/);
+    }
+    const { html } = await compare(app, { user_id: "cat" });
+    assert.doesNotMatch(html, /in the arm/);
+    assert.match(html, /sources are those with these weights; of one that is gone, those of now/);
+  },
+  {
+    options: ({ stores }) => ({
+      dashboard: { dags: new Map(), runs: stores.runs, closing: new AbortController().signal },
+      recommender: new Recommender({
+        stores,
+        clock: new ManualClock(NOW),
+        answer_ms: ANSWER_MS,
+        arms: { of: (user_id) => ARMS.get(user_id ?? "") ?? DEFAULT_ARM },
+      }),
+    }),
+  },
+);
 
 let opens = 0;
 pageTest("a model that was not ready for the first answer is for both that are compared", async ({ app }) => {

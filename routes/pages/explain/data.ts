@@ -1,5 +1,6 @@
 import { ParleyError } from "../../../lib/core/errors.ts";
 import { allows, type Campaign, type Message } from "../../../lib/core/types.ts";
+import type { ComputedAnswer } from "../../../lib/recommend/recommend.ts";
 import type { Explained } from "../../../lib/recommend/recommender.ts";
 import type { Answer } from "../../../lib/recommend/answer.ts";
 import type { SuppressedCampaign } from "../../../lib/recommend/suppressed_campaigns.ts";
@@ -69,14 +70,21 @@ export async function readExplained(
       recommender.explain({ user_id, k }),
       readMessages(request, user_id),
     ]);
-    const rows = explained.provenance?.suppressed ?? [];
-    const campaign_ids = rows.slice(0, MAX_NAMED).map(({ campaign_id }) => campaign_id);
-    const campaigns = await tryRead(() => stores.analytics.campaigns({ campaign_ids }));
-    return { explained, messages, suppressed: { rows, campaigns, vetoes: explained.answer.vetoes } };
+    return { explained, messages, suppressed: await readSuppressed(stores, explained) };
   } catch (error) {
     if (error instanceof ParleyError) return error;
     throw error;
   }
+}
+
+/** What an answer leaves out because of its user. */
+export async function readSuppressed(
+  { analytics }: PageRequest["context"]["stores"],
+  { answer: { vetoes }, provenance }: ComputedAnswer,
+): Promise<SuppressedCampaigns> {
+  const rows = provenance?.suppressed ?? [];
+  const campaign_ids = rows.slice(0, MAX_NAMED).map(({ campaign_id }) => campaign_id);
+  return { rows, campaigns: await tryRead(() => analytics.campaigns({ campaign_ids })), vetoes };
 }
 
 /** What the user said. It is personal, so only a session with the scope `admin` gets it, and it is never logged. */

@@ -2,6 +2,7 @@ import { z } from "../../../deps.ts";
 import { type Item, type Source, SOURCES, type Sources } from "../../../lib/recommend/answer.ts";
 import type { ComputedAnswer } from "../../../lib/recommend/recommend.ts";
 import { rowsOf } from "../../api/recommendations.ts";
+import { readSuppressed, type SuppressedCampaigns } from "../explain/data.ts";
 import { field, type PageRequest } from "../../http/page.ts";
 
 const MAX_MESSAGES = 200;
@@ -10,9 +11,14 @@ export const MAX_ID_LENGTH = 256;
 export const MAX_ITEMS = 50;
 export const MAX_WEIGHT = 10;
 
-const number = (name: string, low: number, high: number) => {
+/** A decimal number as browsers send it. */
+const DECIMAL = /^\d+(\.\d*)?(e[+-]?\d+)?$|^\.\d+(e[+-]?\d+)?$/i;
+
+const number = (name: string, low: number, high: number, type = z.number()) => {
   const rule = `${name} must be a number from ${low} to ${high}`;
-  return z.coerce.number(rule).min(low, rule).max(high, rule);
+  return z.string(rule).trim().regex(DECIMAL, rule).transform(Number).pipe(
+    type.min(low, rule).max(high, rule),
+  );
 };
 
 const ROLE = /^(user|assistant)\s*:\s*/i;
@@ -45,15 +51,12 @@ const FORM = z.object({
       `the conversation has more than ${MAX_MESSAGES} messages`,
     ),
   user_id: z.string().trim().max(MAX_ID_LENGTH, "the user's id is too long"),
-  k: number("items", 1, MAX_ITEMS).int("items must be a whole number"),
+  k: number("items", 1, MAX_ITEMS, z.int("items must be a whole number")),
   diversity: number("diversity", 0, 1),
   weights: z.object(
     Object.fromEntries(
       SOURCES.map((source) => [source, number(`the weight of ${source}`, 0, MAX_WEIGHT)]),
-    ) as Record<
-      Source,
-      z.ZodNumber
-    >,
+    ) as Record<Source, ReturnType<typeof number>>,
   ).refine(
     ({ popularity }) => popularity > 0,
     "the weight of popularity must be above 0, since nothing else is known of some users",
@@ -80,8 +83,9 @@ export interface ComparedItem {
 export interface Comparison {
   readonly now: ComputedAnswer;
   readonly tried: ComputedAnswer;
-  /** By place in the tried answer; then those that only the answer of now has. */
+  /** By place in the tried answer; then those that only the answer of now has, as it has them. */
   readonly items: readonly ComparedItem[];
+  readonly suppressed: SuppressedCampaigns;
 }
 
 /** An empty form, with the weights that count now. */
@@ -106,9 +110,9 @@ export function trialOf(request: PageRequest): Trial {
   };
 }
 
-/** The answers by the weights of now and by those of the trial, or what is wrong with the trial. */
+/** The answer of now, in the user's arm, and that by the weights of the trial, or what is wrong with the trial. */
 export async function compare(
-  { context: { recommender }, now }: PageRequest,
+  { context: { recommender, stores }, now }: PageRequest,
   trial: Trial,
 ): Promise<Comparison | { readonly problem: string }> {
   const { data, error } = FORM.safeParse(trial);
@@ -124,7 +128,8 @@ export async function compare(
     now: isWhole ? first : await recommender.tryOut(request),
     tried: await recommender.tryOut({ ...request, diversity }, weights),
   };
-  return { ...answers, items: comparedItems(answers.now.answer.items, answers.tried.answer.items) };
+  const items = comparedItems(answers.now.answer.items, answers.tried.answer.items);
+  return { ...answers, items, suppressed: await readSuppressed(stores, answers.tried) };
 }
 
 function comparedItems(now: readonly Item[], tried: readonly Item[]): ComparedItem[] {

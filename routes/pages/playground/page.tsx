@@ -13,7 +13,7 @@ export async function playground(request: PageRequest): Promise<View> {
   return view(request, emptyTrial(value ?? WEIGHTS, REDUNDANCY_COST), null);
 }
 
-/** `POST /playground`: the answer to the conversation by the given weights, next to that by the weights of now. Nothing is stored. */
+/** `POST /playground`: the answer to the conversation by the given weights, next to that of now. Nothing is stored. */
 export async function tryOut(request: PageRequest): Promise<View> {
   const trial = trialOf(request);
   const result = await compare(request, trial).catch((error) => {
@@ -35,7 +35,7 @@ function view(
       <>
         <TrialForm session={request.session} trial={trial} />
         {problem !== null && <p class="warning" role="alert">{sentence(problem)}</p>}
-        {result !== null && !("problem" in result) && <Compared url={request.url} comparison={result} />}
+        {result !== null && !("problem" in result) && <Compared request={request} comparison={result} />}
       </>
     ),
     ...problem === null ? {} : { status: 400 },

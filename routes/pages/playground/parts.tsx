@@ -1,9 +1,12 @@
+import { DEFAULT_ARM } from "../../../lib/recommend/arms.ts";
 import { SOURCES } from "../../../lib/recommend/answer.ts";
 import { CampaignLink } from "../../components/campaign_link.tsx";
 import { numberColumn } from "../../components/columns.tsx";
 import { CsrfToken, Field, type FormSession } from "../../components/form.tsx";
 import { Empty, Section } from "../../components/layout.tsx";
 import { type Column, Table } from "../../components/table.tsx";
+import type { PageRequest } from "../../http/page.ts";
+import { Suppressed } from "../explain/suppressed.tsx";
 import { SHORT_SOURCE_NAMES, SOURCE_NAMES } from "../explain/items.tsx";
 import {
   type ComparedItem,
@@ -70,26 +73,37 @@ function NumberInput({ id, value, max }: { id: string; value: string; max: numbe
   return <input id={id} name={id} type="number" min="0" max={max} step="any" value={value} required />;
 }
 
-export function Compared({ url, comparison: { now, tried, items } }: { url: URL; comparison: Comparison }) {
+export function Compared({ request, comparison }: { request: PageRequest; comparison: Comparison }) {
+  const { now, tried, items, suppressed } = comparison;
+  const { url } = request;
   const missing = [...new Set([...now.answer.degraded, ...tried.answer.degraded])];
   const same = items.every((item) => item.now === item.tried);
+  const { arm } = now.answer;
   return (
-    <Section title="Both answers" aside={same ? "the same" : "by place with these weights"}>
-      {missing.length > 0 && (
-        <p class="warning" role="note">
-          Parts are missing: {missing.join(", ")}. <a href="/stores">Stores</a> says what to do.
-        </p>
-      )}
-      <Table
-        id="compared"
-        stacks
-        caption="A campaign without a place is not in that answer. Reasons and sources are those with these weights."
-        url={new URL(url.pathname, url)}
-        columns={COLUMNS}
-        rows={items}
-        empty={<Empty>No campaign may be shown now.</Empty>}
-      />
-    </Section>
+    <>
+      <Section title="Both answers" aside={same ? "the same" : "by place with these weights"}>
+        {missing.length > 0 && (
+          <p class="warning" role="note">
+            Parts are missing: {missing.join(", ")}. <a href="/stores">Stores</a> says what to do.
+          </p>
+        )}
+        {arm !== DEFAULT_ARM.name && (
+          <p role="note">
+            This user is in the arm <a href="/experiments">{arm}</a>: <em>Now</em> is the answer of this arm.
+          </p>
+        )}
+        <Table
+          id="compared"
+          stacks
+          caption="A campaign without a place is not in that answer. Reasons, score and sources are those with these weights; of one that is gone, those of now. Neither answer explores."
+          url={new URL(url.pathname, url)}
+          columns={COLUMNS}
+          rows={items}
+          empty={<Empty>No campaign may be shown now.</Empty>}
+        />
+      </Section>
+      <Suppressed {...suppressed} now={request.now} />
+    </>
   );
 }
 
