@@ -71,22 +71,19 @@ async function withAnomalies<T>(
   options: { readonly days?: number },
   body: (opened: { runs: RunStore; anomalies: Anomalies }) => Promise<T>,
 ): Promise<T> {
-  const { value: stores, close } = await openServing(config, { inMemory: true });
-  try {
-    const { dags, faults: dag_faults } = await allDags(config);
-    // The first question to a server also loads a client and connects, which may take longer than an answer may.
-    await Promise.allSettled(STORE_NAMES.map((name) => stores[name].health()));
-    const anomalies = await detectAnomalies({
-      ...watched({ stores, dags: [...dags.values()], dag_faults, clock: systemClock }),
-      // Read whole, however long that takes.
-      indexes: (now) => indexAnomalies(stores, now),
-      ...await comparedStores(stores),
-      ...options,
-    });
-    return await body({ runs: stores.runs, anomalies });
-  } finally {
-    await close();
-  }
+  await using opened = await openServing(config, { inMemory: true });
+  const stores = opened.value;
+  const { dags, faults: dag_faults } = await allDags(config);
+  // The first question to a server also loads a client and connects, which may take longer than an answer may.
+  await Promise.allSettled(STORE_NAMES.map((name) => stores[name].health()));
+  const anomalies = await detectAnomalies({
+    ...watched({ stores, dags: [...dags.values()], dag_faults, clock: systemClock }),
+    // Read whole, however long that takes.
+    indexes: (now) => indexAnomalies(stores, now),
+    ...await comparedStores(stores),
+    ...options,
+  });
+  return await body({ runs: stores.runs, anomalies });
 }
 
 /**

@@ -26,8 +26,8 @@ import { summarize, summaryTable } from "./run_summary.ts";
 /** Opens the run store for one question or change, and closes it again. */
 export async function withRuns<T>(config: Config, body: (runs: RunStore) => Promise<T>): Promise<T> {
   const options = await openOptions(config);
-  const { value: { runs }, close } = await openAll({ runs: () => openRuns(config.runs, options) });
-  return await body(runs).finally(close);
+  await using opened = await openAll({ runs: () => openRuns(config.runs, options) });
+  return await body(opened.value.runs);
 }
 
 /** The newest run that has begun and not ended; null if none has. */

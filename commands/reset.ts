@@ -79,40 +79,37 @@ async function refuseOpenRun(runs: RunStore): Promise<void> {
 }
 
 async function resetSample(config: Config): Promise<number> {
-  const { value: services, close } = await openServices(config);
-  try {
-    const sources = sampleSources();
-    const all = {
-      user_ids: idsOf([...sources.messages, ...sources.events], "user_id"),
-      campaign_ids: idsOf(sources.campaigns, "campaign_id"),
-    };
-    const own = await findOwn(services, sources, all);
-    const user_ids = all.user_ids.filter((id) => !own.user_ids.has(id));
-    const campaign_ids = all.campaign_ids.filter((id) => !own.campaign_ids.has(id));
-    const campaigns = await services.analytics.campaigns({ campaign_ids });
-    const messages = await erase(services, { user_ids, campaign_ids });
-    const uris = (await services.analytics.sources()).map(({ uri }) => uri).filter(isSample);
-    const hadSample = messages + campaigns.length + uris.length > 0;
-    if (hadSample) {
-      await services.analytics.forgetSources({ uris });
-      await republish(services);
-      await markErasedIn(config, user_ids);
-    }
-    await Deno.remove(sampleFolder(config.data), { recursive: true }).catch((error) => {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    });
-    console.log(
-      hadSample
-        ? `${messages} messages of ${user_ids.length} sample users and ${campaigns.length} campaigns are removed.`
-        : "The stores have no data of the sample.",
-    );
-    const foreignIds = [...own.user_ids, ...own.campaign_ids];
-    if (foreignIds.length === 0) return EXIT.ok;
-    warn(`these have rows that are not the sample's, and stay: ${foreignIds.join(", ")}`);
-    return EXIT.partial;
-  } finally {
-    await close();
+  await using opened = await openServices(config);
+  const services = opened.value;
+  const sources = sampleSources();
+  const all = {
+    user_ids: idsOf([...sources.messages, ...sources.events], "user_id"),
+    campaign_ids: idsOf(sources.campaigns, "campaign_id"),
+  };
+  const own = await findOwn(services, sources, all);
+  const user_ids = all.user_ids.filter((id) => !own.user_ids.has(id));
+  const campaign_ids = all.campaign_ids.filter((id) => !own.campaign_ids.has(id));
+  const campaigns = await services.analytics.campaigns({ campaign_ids });
+  const messages = await erase(services, { user_ids, campaign_ids });
+  const uris = (await services.analytics.sources()).map(({ uri }) => uri).filter(isSample);
+  const hadSample = messages + campaigns.length + uris.length > 0;
+  if (hadSample) {
+    await services.analytics.forgetSources({ uris });
+    await republish(services);
+    await markErasedIn(config, user_ids);
   }
+  await Deno.remove(sampleFolder(config.data), { recursive: true }).catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  });
+  console.log(
+    hadSample
+      ? `${messages} messages of ${user_ids.length} sample users and ${campaigns.length} campaigns are removed.`
+      : "The stores have no data of the sample.",
+  );
+  const foreignIds = [...own.user_ids, ...own.campaign_ids];
+  if (foreignIds.length === 0) return EXIT.ok;
+  warn(`these have rows that are not the sample's, and stay: ${foreignIds.join(", ")}`);
+  return EXIT.partial;
 }
 
 /** People and campaigns that share an id with the sample's and have rows or words that are not the sample's. */

@@ -174,17 +174,13 @@ async function withStores<T>(
   options: { create: boolean },
   body: (stores: UserStores) => Promise<T>,
 ): Promise<T> {
-  const { value, close } = await openAll({
+  await using opened = await openAll({
     documents: () => openDocuments(config.documents, options),
     analytics: () => openAnalytics(config.analytics, options),
     graph: () => openGraph(config.graph, options),
     vectors: () => openVectors(config.vectors, options),
   });
-  try {
-    return await body(value);
-  } finally {
-    await close();
-  }
+  return await body(opened.value);
 }
 
 /** Erases in restored stores the users who are erased in the current ones; returns how many users had rows. */

@@ -210,9 +210,8 @@ function filesOf(sources: Sources): JsonObject {
 /** Throws `invalid` if a run would have nothing to read: no source is set, and no row is stored, such as one that was written over HTTP. */
 async function needRows(config: Config, { all }: { all: boolean }): Promise<void> {
   if (all || KINDS.some((kind) => config.sources[kind].length > 0)) return;
-  const { value: stores, close } = await openServices(config);
-  const isStored = await hasRows(stores).finally(close);
-  if (isStored) return;
+  await using opened = await openServices(config);
+  if (await hasRows(opened.value)) return;
   throw new ParleyError(
     "invalid",
     "there is no source: pass --messages, --campaigns or --events, or set PARLEY_MESSAGES, PARLEY_CAMPAIGNS, " +

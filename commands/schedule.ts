@@ -9,7 +9,7 @@ import { allDags, processName } from "./engine.ts";
 import { aborted } from "./serve.ts";
 import { announceStop, shutdownSignal } from "./exit.ts";
 import { sendLineage } from "./lineage.ts";
-import { openAll, type Opened, refuseTestEmbedder } from "./services.ts";
+import { openAll, type Opened, opened, refuseTestEmbedder } from "./services.ts";
 import { spawnPipeline } from "./spawn.ts";
 import { surviveUncaught } from "./uncaught.ts";
 
@@ -43,16 +43,13 @@ export async function startScheduler(config: Config): Promise<Opened<null>> {
     stop.signal,
     onceAMinute((cause) => log.error("the scheduler cannot run: {cause}", { cause })),
   );
-  return {
-    value: null,
-    close: async () => {
-      stop.abort();
-      await ticking;
-      await worker;
-      await lineage.close();
-      await close();
-    },
-  };
+  return opened(null, async () => {
+    stop.abort();
+    await ticking;
+    await worker;
+    await lineage.close();
+    await close();
+  });
 }
 
 const MINUTE_MS = 60_000;

@@ -17,7 +17,7 @@ import { ExportFolder } from "../lib/exports/export_folder.ts";
 import { openArtifacts } from "../lib/stores/open.ts";
 import { createApp } from "../routes/app.ts";
 import { allDags } from "./engine.ts";
-import { readExperiments } from "./experiments.ts";
+import { readExperiments } from "./setting_files.ts";
 import { announceStop, shutdownSignal } from "./exit.ts";
 import { listenHttp } from "./listener.ts";
 import { requestLog } from "./logs.ts";
@@ -26,6 +26,7 @@ import {
   lazy,
   logMissing,
   type Opened,
+  opened,
   openServing,
   readPublished,
   readSecret,
@@ -154,7 +155,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       await stores.close();
     };
     const url = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
-    return { value: { url, ready }, close };
+    return opened({ url, ready }, close);
   } catch (error) {
     await stores.close();
     if (!(error instanceof Deno.errors.AddrInUse)) throw error;

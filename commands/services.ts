@@ -28,14 +28,17 @@ import { Recommender } from "../lib/recommend/recommender.ts";
 import { emptiedStore } from "../lib/monitoring/emptied_store.ts";
 import { STORE_NAMES } from "../lib/telemetry/store_metrics.ts";
 import type { Services } from "../tasks/services.ts";
-import { readCatalogue } from "./catalogue.ts";
-import { readExperiments } from "./experiments.ts";
+import { readCatalogue, readExperiments } from "./setting_files.ts";
 import { embedderOptions, modelName } from "./models.ts";
 
-/** An open resource, and the only way to close it. */
-export interface Opened<T> {
+/** An open resource, and the only way to close it, which `await using` does at the end of a block. */
+export interface Opened<T> extends AsyncDisposable {
   readonly value: T;
   close(): Promise<void>;
+}
+
+export function opened<T>(value: T, close: () => Promise<void>): Opened<T> {
+  return { value, close, [Symbol.asyncDispose]: close };
 }
 
 interface Closable {
@@ -46,13 +49,13 @@ interface Closable {
 export async function openAll<T extends Record<string, Closable>>(
   openers: { readonly [K in keyof T]: () => Promise<T[K]> },
 ): Promise<Opened<T>> {
-  const opened: Partial<T> = {};
+  const resources: Partial<T> = {};
   const close = async () => {
-    for (const resource of Object.values(opened).reverse()) await resource?.close();
+    for (const resource of Object.values(resources).reverse()) await resource?.close();
   };
   try {
-    for (const name of Object.keys(openers) as (keyof T)[]) opened[name] = await openers[name]();
-    return { value: opened as T, close };
+    for (const name of Object.keys(openers) as (keyof T)[]) resources[name] = await openers[name]();
+    return opened(resources as T, close);
   } catch (error) {
     await close();
     throw error;
@@ -152,7 +155,7 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
     for (const opened of embedders.values()) await (await opened.catch(() => null))?.close();
     await stores.close();
   };
-  return { value, close };
+  return opened(value, close);
 }
 
 /** The secret that signs ids and keys hashes: the configured one, else the one that analytics keeps. Throws if that is down. */

@@ -4,7 +4,7 @@ import { systemClock } from "../lib/core/clock.ts";
 import { reasonOf } from "../lib/core/errors.ts";
 import { KINDS } from "../lib/core/types.ts";
 import { openAnalytics } from "../lib/stores/open.ts";
-import { readExperiments } from "./experiments.ts";
+import { readExperiments } from "./setting_files.ts";
 import { announceStop, EXIT, shutdownSignal } from "./exit.ts";
 import { isSample, sourcesOfRun, writeSample } from "./sample.ts";
 import { INTERRUPTED, nextRunText, startScheduler } from "./schedule.ts";
@@ -65,15 +65,11 @@ export async function sourcesToLoad(config: Config): Promise<Sources | null> {
 
 /** Also if it cannot be read: then there is something, and the sample has no place in it. */
 async function isPublished(config: Config): Promise<boolean> {
-  const { value: { analytics }, close } = await openAnalyticsOnly(config);
-  try {
-    return await analytics.published().then((published) => published !== null, (error) => {
-      console.error(`parley: ${reasonOf(error)}`);
-      return true;
-    });
-  } finally {
-    await close();
-  }
+  await using opened = await openAnalyticsOnly(config);
+  return await opened.value.analytics.published().then((published) => published !== null, (error) => {
+    console.error(`parley: ${reasonOf(error)}`);
+    return true;
+  });
 }
 
 async function openAnalyticsOnly(config: Config) {
@@ -86,20 +82,17 @@ const MAX_RUNS = 1_000;
 
 /** Whether no store holds anything, and no run was given a source, but the sample's. */
 async function isNew(config: Config): Promise<boolean> {
-  const { value: { runs, documents, analytics, vectors, graph }, close } = await openServices(config);
-  try {
-    const history = await runs.history({ dag_id: "nightly", since: "", limit: MAX_RUNS });
-    const sources = history.flatMap(({ run }) => sourcesOfRun(run));
-    if (sources.length > 0) return sources.every(isSample);
-    const counts = [await documents.counts(), await analytics.counts(), await graph.counts()];
-    const unreadable: string[] = [];
-    const models = await vectors.models({ log: (line) => unreadable.push(line) });
-    for (const line of unreadable) console.error(`parley: ${line}`);
-    return models.length + unreadable.length === 0 &&
-      counts.every((storeCounts) => Object.values(storeCounts).every((count) => count === 0));
-  } finally {
-    await close();
-  }
+  await using opened = await openServices(config);
+  const { runs, documents, analytics, vectors, graph } = opened.value;
+  const history = await runs.history({ dag_id: "nightly", since: "", limit: MAX_RUNS });
+  const sources = history.flatMap(({ run }) => sourcesOfRun(run));
+  if (sources.length > 0) return sources.every(isSample);
+  const counts = [await documents.counts(), await analytics.counts(), await graph.counts()];
+  const unreadable: string[] = [];
+  const models = await vectors.models({ log: (line) => unreadable.push(line) });
+  for (const line of unreadable) console.error(`parley: ${line}`);
+  return models.length + unreadable.length === 0 &&
+    counts.every((storeCounts) => Object.values(storeCounts).every((count) => count === 0));
 }
 
 async function load(config: Config, sources: Sources, signal: AbortSignal): Promise<number> {

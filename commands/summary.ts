@@ -19,18 +19,14 @@ export async function showSummary(
   options: { days?: number; json: boolean },
 ): Promise<number> {
   const [toWrite, toRead] = await Promise.all([openOptions(config), readOptions(config)]);
-  const { value, close } = await openAll({
+  await using opened = await openAll({
     runs: () => openRuns(config.runs, toWrite),
     analytics: () => openAnalytics(config.analytics, toRead),
   });
-  try {
-    const dags = [...(await allDags(config)).dags.values()];
-    const summary = await pipelineRunSummary({ ...value, dags, clock: systemClock, ...options });
-    console.log(options.json ? JSON.stringify(summary) : summaryText(summary));
-    return EXIT.ok;
-  } finally {
-    await close();
-  }
+  const dags = [...(await allDags(config)).dags.values()];
+  const summary = await pipelineRunSummary({ ...opened.value, dags, clock: systemClock, ...options });
+  console.log(options.json ? JSON.stringify(summary) : summaryText(summary));
+  return EXIT.ok;
 }
 
 const HEAD = [

@@ -7,17 +7,13 @@ import { openServices } from "./services.ts";
 /** Lifts the tombstones of a user who has come back. */
 export async function allow(config: Config, id: string): Promise<number> {
   const user_id = parseId("the id", id);
-  const { value: services, close } = await openServices(config);
-  try {
-    const log = (line: string) => console.error(`parley: ${line}`);
-    const erased = await allowUser({ stores: services, user_id, log });
-    console.log(
-      erased
-        ? "Rows of this user are taken again; sources that were read before stay read."
-        : "This user is not erased.",
-    );
-  } finally {
-    await close();
-  }
+  await using opened = await openServices(config);
+  const log = (line: string) => console.error(`parley: ${line}`);
+  const erased = await allowUser({ stores: opened.value, user_id, log });
+  console.log(
+    erased
+      ? "Rows of this user are taken again; sources that were read before stay read."
+      : "This user is not erased.",
+  );
   return EXIT.ok;
 }

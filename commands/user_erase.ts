@@ -8,7 +8,7 @@ import { parseId } from "../lib/schema/ids.ts";
 import { openCache } from "../lib/stores/open.ts";
 import { EXIT } from "./exit.ts";
 import { runQueued } from "./run.ts";
-import { openServices } from "./services.ts";
+import { openAll, openServices } from "./services.ts";
 
 /** Erases these users, and all whose erasure is pending, and waits until no copy remains. Returns the exit code of the run. */
 export async function eraseUser(
@@ -37,17 +37,9 @@ export async function eraseUser(
 }
 
 async function withStores<T>(config: Config, body: (stores: ErasingStores) => Promise<T>): Promise<T> {
-  const { value: services, close } = await openServices(config);
-  try {
-    const cache = await openCache(config.cache);
-    try {
-      return await body({ ...services, cache });
-    } finally {
-      await cache.close();
-    }
-  } finally {
-    await close();
-  }
+  await using opened = await openServices(config);
+  await using others = await openAll({ cache: () => openCache(config.cache) });
+  return await body({ ...opened.value, ...others.value });
 }
 
 function warn(line: string): void {

@@ -11,13 +11,9 @@ export async function changePreferences(
   preferences: Preferences,
 ): Promise<number> {
   const user_id = parseId("the id", id);
-  const { value: services, close } = await openServices(config);
-  try {
-    const log = (line: string) => console.error(`parley: ${line}`);
-    await setPreferences({ stores: services, user_id, preferences, log });
-  } finally {
-    await close();
-  }
+  await using opened = await openServices(config);
+  const log = (line: string) => console.error(`parley: ${line}`);
+  await setPreferences({ stores: opened.value, user_id, preferences, log });
   console.log(
     preferences.personalisation
       ? "Personalisation is on: the next write or nightly run derives the user."

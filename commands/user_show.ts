@@ -7,11 +7,7 @@ import { openServices } from "./services.ts";
 /** Prints everything that is stored about a user, as NDJSON. */
 export async function showUser(config: Config, id: string): Promise<number> {
   const user_id = parseId("the id", id);
-  const { value: services, close } = await openServices(config);
-  try {
-    for await (const record of readUser({ stores: services, user_id })) console.log(JSON.stringify(record));
-  } finally {
-    await close();
-  }
+  await using opened = await openServices(config);
+  for await (const record of readUser({ stores: opened.value, user_id })) console.log(JSON.stringify(record));
   return EXIT.ok;
 }
