@@ -18,6 +18,7 @@ import {
   NOT_WANTED,
   ONE_SELF,
   OTHERS,
+  PREFERS_OTHER,
   PRONOUN,
   PROPOSAL,
   QUESTION,
@@ -215,7 +216,7 @@ function polarityOf(
   }
   const isOthers = OTHERS.test(clause) && !ONE_SELF.test(clause);
   if (!is_question && !isOthers) {
-    const hated = match(HATE, before);
+    const hated = match(HATE, before) ?? match(PREFERS_OTHER, clause);
     if (hated !== null) return hated;
     if (NOT_WANTED.test(before) || NOT_A_FAN.test(before)) return "negative";
     if ([IS_BAD, IS_NOT_GOOD, FAILS, VERDICT].some((pattern) => pattern.test(after))) return "negative";

@@ -35,12 +35,13 @@ const ADVERBS =
 const DEGREE =
   "(?: (?:so|very|really|just|pretty|quite|kinda|kind of|sort of|a bit|a little|absolutely|such|the|a|an|honestly|simply|totally|completely|big|huge|too|rather|also|both|all|of))*";
 
-/** Before a negative word it makes the whole positive: "I never get tired of", "I do not hate". */
+/** Before a negative word it makes the whole positive: "I never get tired of", "I do not hate", "I used to hate". */
 export const REVERSED =
-  /\b(?:not|never|no longer|no(?:body| one)|nothing|none|neither|hardly|impossible|no reason)\b[^,;|]*$/;
-/** Denies what follows: "I never said", "it is not that". */
-export const DENIED =
-  /\b(?:never said|not say|single thing|is not a|impossible|not that|can not not)\b|\bnot think(?: that)?$/;
+  /\b(?:not|never|no longer|no(?:body| one)|nothing|none|neither|hardly|impossible|no reason|no need)\b[^,;|]*$|\bused to(?: (?:really|always|absolutely|totally|just))? ?$/;
+/** Denies what follows: "I never said", "it is not that", "if it is not". */
+export const DENIED = new RegExp(
+  `\\b(?:never said|not say|single thing|is not a|impossible|not that|can not not)\\b|\\bnot think(?: that)?$|\\bif ${PRONOUN} is not${LINKS}$`,
+);
 
 /** Leaves something out: "anything except". */
 export const EXCEPT = new RegExp(
@@ -60,6 +61,7 @@ export const AVOID = new RegExp(
       "(?:done|through|finished|fed up|bored|disappointed) with|(?:sick|tired|bored) of|(?:put|turned) off by|(?:bored|disappointed) by|disappointed in",
       "im over|so over|gone off|went off|allergic to|intolerant to|regret|regretted|walked out (?:of|on)|refuse to|lost me at|thumbs down",
       "yuck|e+w+|ugh|no (?:interest in|desire to|time for)",
+      "no need (?:for|of|to (?:show|see|watch|recommend|suggest|include|give|offer|list|bring|send))",
     )
   }${LINKS}|\\bno way(?: [a-z]+){0,4})$`,
 );
@@ -96,6 +98,10 @@ export const NOT_WANTED = new RegExp(
       "(?:can|could|must) not(?: even)? (?:eat|drink|wear|have|watch)",
     )
   })${LINKS}${ANY_WORD}${LINKS}$`,
+);
+/** "I would rather have this than that", "I prefer this to that". */
+export const PREFERS_OTHER = new RegExp(
+  `\\b(?:(?:rather|sooner)\\b[^,|]* than|prefer(?:red)?\\b[^,|]*(?: than|${NAME}[^,|]* (?:to|over)))${LINKS}$`,
 );
 export const NOT_A_FAN = new RegExp(
   `\\b(?:not|never)(?: [a-z]+){0,3} (?:fans? of|into|interested in|fond of|keen on|big on|crazy about|impressed (?:by|with))${LINKS}$`,

@@ -37,6 +37,12 @@ Deno.test("readStances() finds what is not wanted or not liked, by name, categor
       ["Neither Ridge Walk nor Night Walk for me", "-ridge -night"],
       ["Ridge Walk? No thanks.", "-ridge"],
       ["I tried Ridge Walk. It was awful.", "+ridge -ridge"],
+      ["I'd rather do maps than walks", "+maps -walks"],
+      ["I would sooner read than do a walk", "-walks"],
+      ["I prefer maps to walks", "+maps -walks"],
+      ["I prefer Night Walk over Ridge Walk", "+night -ridge"],
+      ["There's no need to show me walks", "-walks"],
+      ["No need for more maps", "-maps"],
     ] as const
   ) assert.equal(read(text), expected, text);
 });
@@ -55,6 +61,13 @@ Deno.test("readStances() knows negations whose scope does not cover the name", (
       ["I don't want anything but Ridge Walk", "+ridge"],
       ["Don't forget the Trail Map", "+trail"],
       ["Isn't Ridge Walk too hard?", "+ridge +hard"],
+      ["I used to hate walks, now I love it", "+walks"],
+      ["I used to really dislike Ridge Walk", "+ridge"],
+      ["If it's not walks I'm not interested", ""],
+      ["Nothing I'd rather do than walks", "+walks"],
+      ["I prefer to go to walks", "+walks"],
+      ["I like maps more than walks", "+maps +walks"],
+      ["No need to skip Ridge Walk", "+ridge"],
     ] as const
   ) assert.equal(read(text), expected, text);
 });

@@ -712,6 +712,33 @@ scene("leaves out what the user does not want, to the end of the conversation", 
   assert.ok(["g1", "k1", "k2", "k3"].every((id) => ids(all.answer).includes(id)));
 });
 
+scene(
+  "caches no answer beyond the end of a conversation that leaves out a category or tag alone",
+  async ({ world, clock }) => {
+    for (
+      const [user_id, of, name] of [["hal", "category", "kitchen"], ["ida", "tag", "none-has-it"]] as const
+    ) {
+      await negate(world, user_id, [{ of, name, until: OVER }]);
+    }
+    const recommender = new Recommender({ stores: world.stores, clock, answer_ms: ANSWER_MS });
+    const ask = async (user_id: string) => {
+      // Without the campaign that ends sooner than the others.
+      const { cache, body } = await recommender.serve({ user_id, k: 10, exclude: ["g-last-day"] });
+      return { cache, answer: JSON.parse(body) as Answer };
+    };
+    for (const user_id of ["hal", "ida"]) assert.equal((await ask(user_id)).answer.vetoes.length, 1);
+    clock.advance(19_000);
+    for (const user_id of ["hal", "ida"]) assert.equal((await ask(user_id)).cache, "hit");
+    clock.advance(1_000);
+    await claimsLapse();
+    for (const user_id of ["hal", "ida"]) {
+      const { cache, answer } = await ask(user_id);
+      assert.deepEqual([cache, answer.vetoes], ["miss", []]);
+    }
+    assert.ok(ids((await ask("hal")).answer).includes("k1"));
+  },
+);
+
 scene("ranks lower what the user did not want in an earlier conversation", async ({ ask, world }) => {
   const scoreOfK1 = async () => (await ask("eve")).items.find(({ campaign_id }) => campaign_id === "k3")!;
   const before = await scoreOfK1();
