@@ -162,6 +162,8 @@ async function validate(
   const heldOut: HeldOutText[] = [];
   for (const { intent, vector } of texts) {
     await yieldIfDue(options.signal);
+    // It is no further, but it is not stuck.
+    options.onProgress?.(1);
     heldOut.push({ scores: scoreIntents(fitted, vector), truth: classNumbers.get(intent) ?? -1 });
   }
   return heldOut;
