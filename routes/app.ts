@@ -23,7 +23,7 @@ import { HttpError } from "./http/problem.ts";
 type Defaults = Partial<Pick<Serving, "recommender" | "writer" | "metrics" | "lineage" | "shared_stores">>;
 
 export interface AppOptions
-  extends Omit<Serving, keyof Defaults | "serving" | "document" | "stores">, Defaults {
+  extends Omit<Serving, keyof Defaults | "serving" | "document" | "stores" | "arm_settings">, Defaults {
   readonly stores: Serving["stores"] & PageStores & { readonly cache: Pick<Cache, "evaluate"> };
   /** How long an answer may take, in milliseconds. Default 250. */
   readonly answer_ms?: number;
@@ -64,6 +64,7 @@ export async function createApp(options: AppOptions): Promise<Hono> {
     lineage,
     shared_stores,
     recommender,
+    arm_settings: options.dashboard?.arms,
     document,
   };
   const audit = new AuditLog(options);

@@ -237,6 +237,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/experiments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The uplift of personal answers, and the experiments with their arms and verdicts */
+        get: operations["getExperiments"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/intents/classify": {
         parameters: {
             query?: never;
@@ -881,6 +898,88 @@ export interface components {
                 title: string;
                 category: string | null;
                 stats: components["schemas"]["CampaignStats"];
+            }[];
+        };
+        Experiments: {
+            uplift: components["schemas"]["Uplift"];
+            /** @description The newest first. */
+            experiments: components["schemas"]["Experiment"][];
+        };
+        Uplift: {
+            /** Format: date-time */
+            since: string;
+            control_share: number;
+            /** @description Users that each arm needs, or the control arm. */
+            planned_users: number;
+            control: components["schemas"]["ArmEngagement"];
+            /** @description Of all other arms together. */
+            others: {
+                /** @description To whom an answer of the arm showed a campaign. */
+                users: number;
+                /** @description Users who clicked. */
+                clicked: number;
+                /** @description Users who converted. */
+                converted: number;
+                impressions: number;
+                clicks: number;
+                conversions: number;
+                dismissals: number;
+            };
+            differences: {
+                click: components["schemas"]["ArmDifference"] | null;
+                conversion: components["schemas"]["ArmDifference"] | null;
+            };
+        };
+        ArmEngagement: {
+            /** @description To whom an answer of the arm showed a campaign. */
+            users: number;
+            /** @description Users who clicked. */
+            clicked: number;
+            /** @description Users who converted. */
+            converted: number;
+            impressions: number;
+            clicks: number;
+            conversions: number;
+            dismissals: number;
+        };
+        /** @description How much larger the share of users who succeed is than in the arm it is compared with, and an interval that may be looked at any time. */
+        ArmDifference: {
+            value: number;
+            low: number;
+            high: number;
+        };
+        Experiment: {
+            id: string;
+            /** @enum {string} */
+            state: "planned" | "running" | "ended";
+            starts_at: string | null;
+            /** @description The first instant after it. */
+            ends_at: string | null;
+            share: number;
+            /** @enum {string} */
+            metric: "click" | "conversion";
+            baseline: number;
+            minimum_effect: number;
+            power: number;
+            /** @description Users that each arm needs, or the control arm. */
+            planned_users: number;
+            /** @description Whether numbers of users differ by more than chance makes them: then rates say nothing. */
+            sizes_differ: boolean;
+            /** @description The first one is what the others are compared with. */
+            arms: {
+                name: string;
+                /** @description To whom an answer of the arm showed a campaign. */
+                users: number;
+                /** @description Users who clicked. */
+                clicked: number;
+                /** @description Users who converted. */
+                converted: number;
+                impressions: number;
+                clicks: number;
+                conversions: number;
+                dismissals: number;
+                difference: components["schemas"]["ArmDifference"] | null;
+                verdict: ("better" | "worse" | "no_difference" | "undecided") | null;
             }[];
         };
         Classifications: {
@@ -2120,6 +2219,36 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PopularCampaigns"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    getExperiments: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What the page of experiments shows. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "RateLimit-Limit"?: string;
+                    "RateLimit-Remaining"?: string;
+                    "RateLimit-Reset"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Experiments"];
                 };
             };
             400: components["responses"]["BadRequest"];

@@ -7,6 +7,7 @@ const LINKS = {
   campaign: "/campaigns/{campaign_id}",
   similar: "/campaigns/{campaign_id}/similar?k=10",
   popular: "/popular?k=10&category=…",
+  experiments: "/experiments",
   intents: "POST /intents/classify",
   health: "/healthz",
   readiness: "/readyz",

@@ -1,6 +1,7 @@
 import type { Clock } from "../../lib/core/clock.ts";
 import type { ApiKey, ServingSpan } from "../../lib/core/types.ts";
 import type { Embedder } from "../../lib/embed/port.ts";
+import type { ArmSettings } from "../../lib/experiments/report.ts";
 import type { IntentStores } from "../../lib/intents/intent_service.ts";
 import type { OnlineStores, OnlineWriter } from "../../lib/online/online_writer.ts";
 import type { Recommender, RecommenderStores } from "../../lib/recommend/recommender.ts";
@@ -8,6 +9,7 @@ import type { WarmUpStatus } from "../../lib/recommend/warm_up.ts";
 import type { ServingMetrics } from "../../lib/telemetry/serving_metrics.ts";
 import type { ApiEndpoint } from "../http/api_endpoint.ts";
 import { campaign } from "./campaign.ts";
+import { experiments } from "./experiments.ts";
 import { findCampaigns } from "./find_campaigns.ts";
 import { popularCampaigns } from "./popular_campaigns.ts";
 import { similarCampaigns } from "./similar_campaigns.ts";
@@ -58,6 +60,8 @@ export interface Serving extends Pick<PipelineView, "dags" | "dag_faults">, Pick
   readonly metrics: ServingMetrics;
   /** Those answers by minute. */
   readonly serving: () => readonly ServingSpan[];
+  /** Which arms there are. Default: no control share and no experiments. */
+  readonly arm_settings?: ArmSettings | undefined;
   /** Whether attempts are sent to a lineage sink, so that `/metrics` says how many wait. */
   readonly lineage: boolean;
   /** The stores that are on one server, and shown as one. */
@@ -83,6 +87,7 @@ export const ENDPOINTS: readonly ApiEndpoint<Serving>[] = [
   campaign,
   similarCampaigns,
   popularCampaigns,
+  experiments,
   classifyIntents,
   pipelineSummary,
   pipelineAnomalies,

@@ -37,7 +37,7 @@ export const PAGES: readonly Route[] = [
   post("/anomalies/unacknowledge", async () => (await import("./anomalies/acknowledge.ts")).unacknowledge),
   get("/engagement", async () => (await import("./engagement/page.tsx")).engagement),
   get("/evaluation", async () => (await import("./evaluation/page.tsx")).evaluation),
-  get("/experiments", async () => (await import("./experiments/page.tsx")).experiments),
+  { ...get("/experiments", async () => (await import("./experiments/page.tsx")).experiments), shared: true },
   { ...get("/campaigns", async () => (await import("./campaigns/page.tsx")).campaigns), shared: true },
   {
     ...get("/campaigns/:campaign_id", async () => (await import("./campaign/page.tsx")).campaign),

@@ -81,7 +81,7 @@ pageTest(
     );
     assert.match(
       old,
-      /Stated before: 83 users of each arm find a difference of 30 points from 20 % who click, with a power of 80 %/,
+      /By the file as it is now: 83 users of each arm find a difference of 30 points from 20 % who click, with a power of 80 %/,
     );
     assert.match(old, /same 200 200 62 0 31\.00 %/, "what users did after the end does not count");
     assert.match(old, /today 200 200 60 0 30\.00 % 24\.\d\d % – 36\.\d\d % – –/);
@@ -176,6 +176,45 @@ pageTest(
   async ({ app, world }) => {
     await world.stores.analytics.close();
     assert.match((await see(app, "/experiments")).html, /The analytics store did not answer/);
+  },
+  {},
+  dashboard,
+);
+
+pageTest(
+  "GET /experiments has what the page shows, as JSON, to clients that are no browsers",
+  async ({ app, world }) => {
+    const timestamp = "2025-02-10T00:00:00.000Z";
+    await add(
+      world,
+      usersOf("old/today", { users: 200, clicked: 60, timestamp }),
+      usersOf("old/best", { users: 200, clicked: 150, timestamp }),
+      usersOf("control", { users: 5, converted: 1, timestamp }),
+    );
+    const response = await app.request("/experiments");
+    assert.equal(response.status, 200);
+    const { uplift, experiments } = await response.json();
+    assert.deepEqual([uplift.control_share, uplift.control.users, uplift.others.users], [0.1, 5, 400]);
+    assert.deepEqual(experiments.map(({ id, state }: Record<string, string>) => [id, state]), [
+      ["later", "planned"],
+      ["now", "running"],
+      ["old", "ended"],
+    ]);
+    const { arms, planned_users, metric } = experiments[2];
+    assert.deepEqual([planned_users, metric], [83, "click"]);
+    assert.deepEqual([arms[0].name, arms[0].difference, arms[0].verdict], ["old/today", null, null]);
+    assert.deepEqual([arms[1].clicked, arms[1].difference.value, arms[1].verdict], [150, 0.45, "better"]);
+  },
+  {},
+  dashboard,
+  emptyWorld,
+);
+
+pageTest(
+  "GET /experiments is 503 while analytics is down",
+  async ({ app, world }) => {
+    world.stores.analytics.armEngagement = () => Promise.reject(new Error("down"));
+    assert.equal((await app.request("/experiments")).status, 503);
   },
   {},
   dashboard,

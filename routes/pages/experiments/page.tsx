@@ -1,11 +1,11 @@
 import { Empty, Section, StoreUnavailable } from "../../components/layout.tsx";
 import type { PageRequest, View } from "../../http/page.ts";
-import { readExperiments } from "./data.ts";
+import { readExperiments } from "../../api/experiments.ts";
 import { ExperimentSection, Uplift } from "./parts.tsx";
 
 /** `GET /experiments`: what personal answers are worth by the control share, and each experiment with its verdict. */
-export async function experiments({ context, url, now }: PageRequest): Promise<View> {
-  const { value, error } = await readExperiments(context, now);
+export async function experiments({ context, url }: PageRequest): Promise<View> {
+  const { value, error } = await readExperiments(context);
   return {
     title: "Experiments",
     body: value === null

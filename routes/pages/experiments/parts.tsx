@@ -107,9 +107,11 @@ export function ExperimentSection({ url, report }: { url: URL; report: Experimen
       <p>{verdictText(report)}</p>
       <Table
         id={`arms-${id}`}
-        caption={`Stated before: ${formatNumber(planned_users)} users of each arm find a difference of ${
-          pointsText(minimum_effect)
-        } from ${formatPercent(baseline)} who ${metric === "click" ? "click" : "convert"}, with a power of ${
+        caption={`By the file as it is now: ${
+          formatNumber(planned_users)
+        } users of each arm find a difference of ${pointsText(minimum_effect)} from ${
+          formatPercent(baseline)
+        } who ${metric === "click" ? "click" : "convert"}, with a power of ${
           formatPercent(power)
         }. Differences are in percentage points; their intervals may be looked at any time.`}
         url={url}
