@@ -11,8 +11,12 @@ const HEADER_BYTES = 16;
 const PAGE_BYTES = 2 ** 16;
 /** What the memory of WebAssembly can hold. */
 const MAX_BYTES = 2 ** 32;
-/** Entries whose bits are most like the query's, which are compared by their codes: at least so many, and so many for each neighbour. */
-const MIN_CANDIDATES = 1_000;
+/**
+ * Entries whose bits are most like the query's, which are compared by their codes: at least so many, so many for each neighbour, and
+ * the more the fewer bits there are: 683 with 384 components.
+ */
+const MIN_CANDIDATES = 600;
+const CANDIDATE_BITS = 2 ** 18;
 const CANDIDATES_PER_NEIGHBOUR = 16;
 
 const paddedTo = (size: number, multiple: number) => Math.ceil(size / multiple) * multiple;
@@ -188,7 +192,9 @@ export class CodesReader extends CodesFile implements IndexReader {
       width / 8,
       distances.byteOffset,
     );
-    const length = this.select(Math.max(MIN_CANDIDATES, CANDIDATES_PER_NEIGHBOUR * k));
+    const length = this.select(
+      Math.max(MIN_CANDIDATES, CANDIDATE_BITS / vector.length, CANDIDATES_PER_NEIGHBOUR * k),
+    );
     if (length === 0) return [];
     this.kernel.products(
       query.byteOffset,
