@@ -188,14 +188,17 @@ export async function serve(config: Config): Promise<number> {
   refuseTestEmbedder(config);
   surviveUncaught(config);
   const shutdown = shutdownSignal();
-  const api = await listen(config);
-  await Promise.race([api.value.ready, aborted(shutdown.signal)]);
-  if (!shutdown.signal.aborted) console.log(`Parley answers at ${api.value.url}`);
-  announceStop(shutdown.signal, () => "requests in progress finish first");
-  await aborted(shutdown.signal);
-  await api.close();
-  shutdown.dispose();
-  return 0;
+  try {
+    const api = await listen(config);
+    await Promise.race([api.value.ready, aborted(shutdown.signal)]);
+    if (!shutdown.signal.aborted) console.log(`Parley answers at ${api.value.url}`);
+    announceStop(shutdown.signal, () => "requests in progress finish first");
+    await aborted(shutdown.signal);
+    await api.close();
+    return 0;
+  } finally {
+    shutdown.dispose();
+  }
 }
 
 export function aborted(signal: AbortSignal): Promise<void> {
