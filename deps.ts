@@ -56,7 +56,7 @@ export {
 } from "node:sqlite";
 export { pipeline, Readable } from "node:stream";
 export { parseEnv, styleText } from "node:util";
-export { createGunzip } from "node:zlib";
+export { constants as zlibConstants, createGunzip, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 export { z } from "zod";
 
 /** Loaded for the first request of the API's document. */

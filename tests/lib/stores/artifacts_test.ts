@@ -19,6 +19,37 @@ async function* from(lines: Iterable<string>): AsyncGenerator<string> {
   yield* lines;
 }
 
+Deno.test("FileArtifacts compresses what it writes, and still reads and cleans what was written as plain text", async () => {
+  const { dir, store, close } = await open();
+  const lines = Array.from({ length: 20_000 }, (_, at) => `{"id":${at},"text":"é words as they are said"}`);
+  const { uri, bytes } = await store.writeLines({ name: "run/embed/new", lines: from(lines) });
+  assert.ok(5 * Deno.statSync(`${dir}/artifacts/run/embed/new`).size < bytes);
+  assert.deepEqual(await Array.fromAsync(store.readLines({ uri })), lines);
+  for (const kept of [lines, ["x"], []]) {
+    Deno.writeTextFileSync(`${dir}/artifacts/run/embed/old`, kept.map((line) => line + "\n").join(""));
+    assert.deepEqual(await Array.fromAsync(store.readLines({ uri: "artifact:run/embed/old" })), kept);
+  }
+  Deno.writeTextFileSync(`${dir}/artifacts/run/embed/old`, "a\nb\n");
+  assert.equal(await store.removeLines({ matches: (line) => line === "a" || line === lines[7] }), 2);
+  assert.deepEqual(await Array.fromAsync(store.readLines({ uri: "artifact:run/embed/old" })), ["b"]);
+  assert.equal((await Array.fromAsync(store.readLines({ uri }))).length, lines.length - 1);
+  await close();
+});
+
+Deno.test("FileArtifacts refuses a damaged artifact as invalid", async () => {
+  const { dir, store, close } = await open();
+  const { uri } = await store.writeLines({ name: "run/embed/part", lines: from(["some", "lines"]) });
+  const path = `${dir}/artifacts/run/embed/part`;
+  const whole = Deno.readFileSync(path);
+  for (
+    const damaged of [whole.slice(0, -1), whole.with(20, whole[20]! ^ 255), new Uint8Array([...whole, 1])]
+  ) {
+    Deno.writeFileSync(path, damaged);
+    await assert.rejects(Array.fromAsync(store.readLines({ uri })), { code: "invalid" });
+  }
+  await close();
+});
+
 Deno.test("FileArtifacts names artifacts without the machine's paths", async () => {
   const { store, close } = await open();
   const { uri } = await store.writeLines({ name: "manual:1+2/ingest/rows.ndjson", lines: from(["x"]) });

@@ -1,11 +1,12 @@
 import { createHash } from "../../../../deps.ts";
+import { chunksOf, compressedChunk } from "./compressed_file.ts";
 import { ParleyError } from "../../../core/errors.ts";
 import { FILE_MODE } from "../../../core/file_modes.ts";
 import type { Artifact } from "../../../core/types.ts";
 
 const CHUNK_LENGTH = 262_144;
 
-/** Writes lines to a new file, in chunks of some 256 KB, and flushes it to disk. */
+/** Writes lines to a new file, in compressed chunks of some 256 KB, and flushes it to disk. Bytes and hash are those of the lines. */
 export async function writeLineFile(
   path: string,
   lines: AsyncIterable<string>,
@@ -42,11 +43,13 @@ class Sink {
   }
 
   async flush(): Promise<void> {
+    if (this.text === "") return;
     const chunk = this.encoder.encode(this.text);
     this.text = "";
     this.bytes += chunk.length;
     this.hash.update(chunk);
-    for (let written = 0; written < chunk.length;) written += await this.file.write(chunk.subarray(written));
+    const bytes = compressedChunk(chunk);
+    for (let written = 0; written < bytes.length;) written += await this.file.write(bytes.subarray(written));
   }
 
   summary(): Omit<Artifact, "uri"> {
@@ -56,11 +59,10 @@ class Sink {
 
 /** The lines of an open file, in the chunks in which it is read. */
 export async function* linesOf(file: Deno.FsFile): AsyncGenerator<string[]> {
-  const chunk = new Uint8Array(CHUNK_LENGTH);
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   let unfinished = "";
-  for (let count = await file.read(chunk); count !== null; count = await file.read(chunk)) {
-    const lines = decoder.decode(chunk.subarray(0, count), { stream: true }).split("\n");
+  for await (const chunk of chunksOf(file)) {
+    const lines = decoder.decode(chunk, { stream: true }).split("\n");
     lines[0] = unfinished + lines[0]!;
     unfinished = lines.pop()!;
     yield lines;
