@@ -1,4 +1,4 @@
-import type { DatabaseSync } from "../../../../deps.ts";
+import type { DatabaseSync, SQLInputValue } from "../../../../deps.ts";
 import { sleep } from "../../../core/abort.ts";
 import { FILE_MODE } from "../../../core/file_modes.ts";
 import { removeFile } from "../disk.ts";
@@ -6,11 +6,15 @@ import { CACHE_KB, fileAt, MEMORY } from "./file.ts";
 
 /** How long writes are gathered: what a kill costs at most. */
 const MAX_MS = 20_000;
+/**
+ * Bytes of values in one transaction, about. If its pages exceeded the cache, SQLite would write them to the log, and again
+ * each time that they change.
+ */
+const MAX_BYTES = 16_000_000;
 /** How often it looks whether another process waits for the lock. */
 const CHECK_INTERVAL_MS = 10;
 /** How long it leaves the lock to others after each commit: one that waits tries it every few milliseconds. */
 const PAUSE_MS = 20;
-/** Pages that do not fit are written to the log, and again each time that they change. */
 const BULK_CACHE_KB = 32_000;
 
 /**
@@ -23,9 +27,10 @@ export class BulkTransaction {
   private timer: ReturnType<typeof setInterval> | undefined;
   /** The database whose transaction is open. */
   private open: DatabaseSync | null = null;
-  /** The one whose cache is that of a bulk load. */
-  private enlarged: DatabaseSync | null = null;
+  /** The one that is set up for a bulk load. */
+  private prepared: DatabaseSync | null = null;
   private commit_at = 0;
+  private bytes = 0;
   private resume_at = 0;
   /** Why rows were rolled back whose writes had resolved. */
   private failure: { readonly error: unknown } | null = null;
@@ -55,8 +60,12 @@ export class BulkTransaction {
   private stop(): void {
     clearInterval(this.timer);
     this.commit();
-    if (this.enlarged?.isOpen) this.enlarged.exec(`PRAGMA cache_size = -${CACHE_KB}; PRAGMA shrink_memory`);
-    this.enlarged = null;
+    if (this.prepared?.isOpen) {
+      this.prepared.exec(
+        `PRAGMA cache_size = -${CACHE_KB}; PRAGMA temp_store = DEFAULT; PRAGMA shrink_memory`,
+      );
+    }
+    this.prepared = null;
   }
 
   /** Resolves when others have had their turn after the last commit. */
@@ -69,11 +78,13 @@ export class BulkTransaction {
   add<T>(body: () => T): T {
     if (this.open === null) {
       const db = this.database();
-      if (db !== this.enlarged) db.exec(`PRAGMA cache_size = -${BULK_CACHE_KB}`);
-      this.enlarged = db;
+      // Statements with triggers first copy the pages that they change, by default to a temporary file.
+      if (db !== this.prepared) db.exec(`PRAGMA cache_size = -${BULK_CACHE_KB}; PRAGMA temp_store = MEMORY`);
+      this.prepared = db;
       db.exec("BEGIN IMMEDIATE");
       this.open = db;
       this.commit_at = performance.now() + MAX_MS;
+      this.bytes = 0;
     }
     try {
       return body();
@@ -85,6 +96,15 @@ export class BulkTransaction {
     }
   }
 
+  /** Counts the values of a statement that runs in the open transaction. */
+  count(values: readonly SQLInputValue[]): void {
+    if (this.open === null) return;
+    for (const value of values) {
+      if (typeof value === "string") this.bytes += value.length;
+      else if (ArrayBuffer.isView(value)) this.bytes += value.byteLength;
+    }
+  }
+
   private fail(error: unknown): void {
     this.failure ??= { error };
     if (this.open?.isOpen && this.open.isTransaction) this.open.exec("ROLLBACK");
@@ -92,7 +112,8 @@ export class BulkTransaction {
   }
 
   private commitIfDue(): void {
-    if (this.open !== null && (performance.now() >= this.commit_at || this.isAwaited())) this.commit();
+    if (this.open === null) return;
+    if (this.bytes >= MAX_BYTES || performance.now() >= this.commit_at || this.isAwaited()) this.commit();
   }
 
   /** Ends the open transaction. An error is thrown by {@link gather}. */

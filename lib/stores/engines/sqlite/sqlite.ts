@@ -108,6 +108,7 @@ export class Sqlite {
 
   /** Returns how many rows changed. */
   run(sql: string, ...values: SQLInputValue[]): number {
+    this.bulk.count(values);
     return this.explainErrors(() => Number(this.prepare(sql).statement.run(...values.map(storable)).changes));
   }
 
@@ -134,7 +135,10 @@ export class Sqlite {
       const { statement, names } = this.prepare(order.sql);
       if (names.length === 0) {
         let changes = 0;
-        for (const given of valuesOf(order)) changes += Number(statement.run(...given).changes);
+        for (const given of valuesOf(order)) {
+          this.bulk.count(given);
+          changes += Number(statement.run(...given).changes);
+        }
         return { rows: [], changes };
       }
       const rows: Record<string, SQLOutputValue>[] = [];
