@@ -22,7 +22,7 @@ interface SampleMessage {
 }
 
 /** As many as there must be for groups. */
-const PART: readonly SampleMessage[] = Deno.readTextFileSync(SAMPLE.messages[0]!).split("\n").slice(0, 160)
+const PART: readonly SampleMessage[] = Deno.readTextFileSync(SAMPLE.messages[0]!).split("\n").slice(0, 200)
   .map((line) => JSON.parse(line));
 
 /** What a command prints as JSON. */
