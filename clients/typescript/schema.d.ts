@@ -663,8 +663,8 @@ export interface components {
             generated_at: string;
             /** @description What the user said that they do not want in a conversation that is not over: its campaigns are left out. */
             vetoes: components["schemas"]["Negation"][];
-            /** @description Stores whose part is missing, or `embeddings` if the model did not take part. */
-            degraded: ("vectors" | "graph" | "analytics" | "documents" | "embeddings")[];
+            /** @description Stores whose part is missing, `embeddings` if the model did not take part, `time` if too many requests came at once. */
+            degraded: ("vectors" | "graph" | "analytics" | "documents" | "embeddings" | "time")[];
             /** @description The most worth showing first. */
             items: components["schemas"]["Item"][];
         };

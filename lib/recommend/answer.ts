@@ -107,8 +107,8 @@ export interface Item {
 /** `popular` if nothing is known of the user, or nothing counts because they are in the control arm; else `personal`. */
 type Strategy = "personal" | "popular";
 
-/** A store whose part may be missing from an answer, or the embedding model's. */
-export type AnswerStore = "vectors" | "graph" | "analytics" | "documents" | "embeddings";
+/** A store whose part may be missing from an answer, or the embedding model's; `time` if requests before it took the time. */
+export type AnswerStore = "vectors" | "graph" | "analytics" | "documents" | "embeddings" | "time";
 
 /** An answer to a stored user. */
 export interface UserAnswer extends Answer {

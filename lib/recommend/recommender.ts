@@ -78,7 +78,7 @@ export interface ServedAnswer {
   readonly degraded: readonly AnswerStore[];
   readonly timings: ReadonlyMap<Stage, number>;
   /** Stores that failed for this request, or were not read completely yet, with their error. */
-  readonly failures: ReadonlyMap<StoreName, unknown>;
+  readonly failures: ReadonlyMap<StoreName | AnswerStore, unknown>;
 }
 
 /** An {@link Answer} with what led to it. */
@@ -87,7 +87,7 @@ export interface Explained extends ComputedAnswer {
   readonly published: Published | null;
   readonly steps: readonly Step[];
   /** Stores that failed, with their error. */
-  readonly failures: ReadonlyMap<StoreName, unknown>;
+  readonly failures: ReadonlyMap<StoreName | AnswerStore, unknown>;
 }
 
 type AssignedPost = PostedRequest & { readonly arm: Arm };
@@ -135,7 +135,7 @@ interface CampaignList<Row> {
   /** Stores whose part is missing. */
   readonly degraded: readonly AnswerStore[];
   readonly rows: readonly Row[];
-  readonly failures: ReadonlyMap<StoreName, unknown>;
+  readonly failures: ReadonlyMap<StoreName | AnswerStore, unknown>;
 }
 
 /** Data of the published version in memory. */
@@ -263,8 +263,8 @@ export class Recommender {
   async servePosted(request: PostedRequest): Promise<ServedAnswer> {
     const trace = new RequestTrace(this.policies, this.answer_ms);
     const published = await trace.timed("analytics", () => this.currentVersion(trace));
-    await this.waitForTurn(trace);
-    const { answer } = await this.compute(this.assign(request), published, trace);
+    const isLate = await this.isLate(trace);
+    const { answer } = await this.compute(this.assign(request), isLate ? null : published, trace);
     return this.toServedAnswer(trace, { body: JSON.stringify(answer), degraded: answer.degraded }, "bypass");
   }
 
@@ -526,8 +526,7 @@ export class Recommender {
     { published, state, cached, trace }: Lookup & { state: DataState; trace: RequestTrace },
   ): Promise<ServedAnswer> {
     const bypass = trace.failures.has("cache");
-    await this.waitForTurn(trace);
-    if (trace.failures.has("analytics")) return await this.withoutAnalytics(request, cached, trace);
+    if (await this.isLate(trace)) return await this.withoutAnalytics(request, cached, trace);
     const computed = await this.compute(request, published, trace);
     if (trace.failures.has("analytics")) return await this.withoutAnalytics(request, cached, trace);
     const body = JSON.stringify(computed.answer);
@@ -546,11 +545,13 @@ export class Recommender {
     if (!isDerived) trace.markIncomplete("analytics", "what the user wrote last is not derived yet");
   }
 
-  /** Waits for the requests before this one. If that takes too long, the answer is computed as if analytics did not respond. */
-  private async waitForTurn(trace: RequestTrace): Promise<void> {
+  /** Waits for the requests before this one. If that takes too long, the answer is made as if analytics did not respond, and says so. */
+  private async isLate(trace: RequestTrace): Promise<boolean> {
     const isLate = () => !trace.hasTime(MAX_QUEUE_SHARE);
     await this.turns.next(isLate);
-    if (isLate()) trace.markMissing("analytics", "no time was left after the requests before it");
+    if (!isLate()) return false;
+    trace.markIncomplete("time", "no time was left after the requests before it");
+    return true;
   }
 
   private async compute(
@@ -629,7 +630,7 @@ export class Recommender {
   ): Promise<ServedAnswer> {
     const known_version = this.published.lastKnown()?.version ?? 0;
     if (cached !== null && await this.answers.servesUnchecked(request, { cached, known_version, trace })) {
-      return this.toServedAnswer(trace, withoutNewest(cached), "stale");
+      return this.toServedAnswer(trace, withMissing(cached, trace.missing()), "stale");
     }
     const signing = await this.signing(request, this.published.lastKnown());
     const { answer } = this.withId(request, this.popularAnswer(request, signing.before, trace), signing);
@@ -668,7 +669,7 @@ export class Recommender {
     cache: ServedAnswer["cache"],
   ): ServedAnswer {
     // A cached answer does not know of this request what it lacks.
-    const { body, degraded } = incomplete.has("analytics") ? withoutNewest(answer) : answer;
+    const { body, degraded } = withMissing(answer, [...incomplete.keys()]);
     return { body, degraded, cache, timings, failures: new Map([...incomplete, ...failures]) };
   }
 
@@ -716,11 +717,12 @@ export class Recommender {
   }
 }
 
-/** The answer, marked as made without the newest that analytics may have. */
-function withoutNewest(
+/** The answer, marked as made without these parts. */
+function withMissing(
   { body, degraded }: Pick<ServedAnswer, "body" | "degraded">,
+  missing: readonly AnswerStore[],
 ): Pick<ServedAnswer, "body" | "degraded"> {
-  if (degraded.includes("analytics")) return { body, degraded };
-  const marked = [...degraded, "analytics" as const];
+  if (missing.every((part) => degraded.includes(part))) return { body, degraded };
+  const marked = [...new Set([...degraded, ...missing])];
   return { body: JSON.stringify({ ...JSON.parse(body), degraded: marked }), degraded: marked };
 }

@@ -80,7 +80,7 @@ export class RequestTrace {
 
   /** Stores whose part is missing. The cache is not one of them: without it an answer is only slower. */
   missing(): AnswerStore[] {
-    const stores = new Set<StoreName>([...this.failures.keys(), ...this.incomplete.keys()]);
+    const stores = new Set<StoreName | AnswerStore>([...this.failures.keys(), ...this.incomplete.keys()]);
     return [...stores].filter((store) => store !== "cache");
   }
 }

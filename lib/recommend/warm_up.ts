@@ -175,7 +175,7 @@ async function findFailedStores(
   for (const request of requests) {
     try {
       for (const store of (await recommender.explain(request)).failures.keys()) {
-        if (store !== "embeddings") missing.add(store);
+        if (store !== "embeddings" && store !== "time") missing.add(store);
       }
     } catch (error) {
       if (error instanceof ParleyError && error.code === "unavailable") return null;

@@ -20,7 +20,7 @@ const STAGE_SECONDS = [0.00005, 0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
 
 /** Counted from 0: a rate does not show an outage with which its series begins. */
-const DEGRADABLE = ["cache", "vectors", "graph", "analytics"];
+const DEGRADABLE = ["cache", "vectors", "graph", "analytics", "time"];
 
 /** How one request came out. */
 export interface RequestOutcome {

@@ -130,8 +130,11 @@ const ANSWER = z.lazy(() =>
       description:
         "What the user said that they do not want in a conversation that is not over: its campaigns are left out.",
     }),
-    degraded: z.array(z.enum(["vectors", "graph", "analytics", "documents", "embeddings"]))
-      .meta({ description: "Stores whose part is missing, or `embeddings` if the model did not take part." }),
+    degraded: z.array(z.enum(["vectors", "graph", "analytics", "documents", "embeddings", "time"]))
+      .meta({
+        description:
+          "Stores whose part is missing, `embeddings` if the model did not take part, `time` if too many requests came at once.",
+      }),
     items: z.array(ITEM).meta({ description: "The most worth showing first." }),
   }).meta({ id: "Answer" })
 );

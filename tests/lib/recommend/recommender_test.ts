@@ -848,7 +848,7 @@ scene(
     assert.deepEqual([first!.strategy, first!.degraded], ["personal", []]);
     assert.deepEqual([second!.strategy, second!.degraded, second!.items.length], [
       "popular",
-      ["analytics"],
+      ["time"],
       3,
     ]);
     clock.advance(60_000);
