@@ -107,7 +107,8 @@ Deno.test("a form starts a run on configured sources, and a file that became a l
 Deno.test("a form offers the configured models, without secrets in their URLs", () =>
   withSite(async ({ flow, app }) => {
     const { html } = await see(app, "/pipelines/reembed");
-    const options = [...html.matchAll(/<option[^>]*>([^<]*)</g)].map(([, text]) => text);
+    const [, field] = /<select id="param-model"[^>]*>(.*?)<\/select>/s.exec(html)!;
+    const options = [...field!.matchAll(/<option[^>]*>([^<]*)</g)].map(([, text]) => text);
     assert.deepEqual(options, ["test:64", "https://127.0.0.1:1/v1?model=m&amp;…"]);
     const csrf = await tokenOf(app, "/pipelines/reembed");
     const model = "https://127.0.0.1:1/v1?model=m&…";

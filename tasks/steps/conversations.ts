@@ -23,8 +23,9 @@ import { refuseOtherModel, vectorSet } from "./vector_store.ts";
 
 /** Users derived at a time. */
 export const USERS = 50;
-/** Users whose data are committed together: what a kill costs at the most. */
-export const USERS_PER_COMMIT = 2_000;
+/** What is committed together, and so what a kill costs at the most: so many users, or what took so long. */
+const USERS_PER_COMMIT = 2_000;
+const COMMIT_MS = 20_000;
 
 /**
  * Derives the edges, the conversations and the profile of every dirty user, in the vectors and in the graph, and clears the marks
@@ -42,44 +43,57 @@ export async function conversations(
   let done = context.loadCheckpoint<DerivedCounts>() ?? NOTHING_DERIVED;
   if (done.users > 0) context.log(`continues after ${done.users} of ${touched.rows} users`);
   const left = skipRows(readArtifact<DirtyUserId>(services, touched, signal), done.users);
-  let options: DeriveOptions | undefined;
-  for await (const users of batches(left, USERS_PER_COMMIT)) {
-    options ??= await deriveOptions(context, { embedder, store });
-    const user_ids = users.map(({ user_id }) => user_id);
-    const { counts, marks } = await deriveInBulk(services, options, user_ids, (derived) => {
+  if (done.users < touched.rows) {
+    const options = await deriveOptions(context, { embedder, store });
+    const commits = deriveInBulk(services, options, idsOf(left), (derived) => {
       context.progress({ done: done.users + derived, total: touched.rows });
     });
-    done = addDerived(done, counts);
-    // Only now, as all that was derived is committed.
-    await clearMarks(services, marks, { signal });
-    await context.saveCheckpoint(done);
+    for await (const { counts, marks } of commits) {
+      done = addDerived(done, counts);
+      // Only now, as all that was derived is committed.
+      await clearMarks(services, marks, { signal });
+      await context.saveCheckpoint(done);
+    }
   }
   context.reads(services.artifact(touched));
   reportDerived(context, { store, embedder }, done);
   return done;
 }
 
-/** Derives users a few at a time, and commits all together. `progress` gets how many are done. */
-export async function deriveInBulk(
-  { graph, analytics }: Pick<Services, "graph" | "analytics">,
+/**
+ * Derives users a few at a time, commits those of 20 s or 2,000 users together, and yields what each commit has. `progress` gets how
+ * many users of the next commit are done.
+ */
+export async function* deriveInBulk(
+  { graph, analytics, clock }: Pick<Services, "graph" | "analytics" | "clock">,
   options: DeriveOptions,
-  user_ids: readonly string[],
+  user_ids: AsyncIterable<string> | Iterable<string>,
   progress: (users: number) => void = () => {},
-): Promise<Awaited<ReturnType<typeof deriveUsers>>> {
-  const { store } = options;
-  let counts = NOTHING_DERIVED;
-  const marks = { documents: [] as DirtyUser[], analytics: [] as DirtyUser[] };
-  const derive = async () => {
-    for await (const some of batches(user_ids, USERS)) {
-      const derived = await deriveUsers(options, some);
-      counts = addDerived(counts, derived.counts);
-      marks.documents.push(...derived.marks.documents);
-      marks.analytics.push(...derived.marks.analytics);
-      progress(counts.users);
-    }
-  };
-  await store.inBulk(() => graph.inBulk(() => analytics.inBulk(derive)));
-  return { counts, marks };
+): AsyncGenerator<Awaited<ReturnType<typeof deriveUsers>>> {
+  await using groups = batches(user_ids, USERS);
+  for (let isOver = false; !isOver;) {
+    const until = clock.now() + COMMIT_MS;
+    let counts = NOTHING_DERIVED;
+    const marks = { documents: [] as DirtyUser[], analytics: [] as DirtyUser[] };
+    const derive = async () => {
+      while (counts.users < USERS_PER_COMMIT && clock.now() < until) {
+        const { value: some, done = false } = await groups.next();
+        isOver = done;
+        if (done) return;
+        const derived = await deriveUsers(options, some);
+        counts = addDerived(counts, derived.counts);
+        marks.documents.push(...derived.marks.documents);
+        marks.analytics.push(...derived.marks.analytics);
+        progress(counts.users);
+      }
+    };
+    await options.store.inBulk(() => graph.inBulk(() => analytics.inBulk(derive)));
+    if (counts.users > 0) yield { counts, marks };
+  }
+}
+
+async function* idsOf(users: AsyncIterable<DirtyUserId>): AsyncGenerator<string> {
+  for await (const { user_id } of users) yield user_id;
 }
 
 /** How this run derives users. */

@@ -13,13 +13,12 @@ import { loadConfig } from "../../lib/config.ts";
 import { systemClock } from "../../lib/core/clock.ts";
 import { countWords, type WordCounts } from "../../lib/core/text.ts";
 import { modelKey } from "../../lib/core/types.ts";
-import { batches } from "../../lib/core/batches.ts";
 import { ANSWER_MS } from "../../lib/recommend/store_policy.ts";
 import { VersionData } from "../../lib/recommend/version_data.ts";
 import { MemoryCache } from "../../lib/stores/cache/memory/memory_cache.ts";
 import { createApp } from "../../routes/app.ts";
 import { addDerived, NOTHING_DERIVED } from "../../lib/derive/derive_users.ts";
-import { deriveInBulk, deriveOptions, USERS_PER_COMMIT } from "../../tasks/steps/conversations.ts";
+import { deriveInBulk, deriveOptions } from "../../tasks/steps/conversations.ts";
 import type { VersionFile } from "../../lib/stores/analytics/port.ts";
 import { RANKER_FILE } from "../../lib/recommend/ranker_file.ts";
 import { learn } from "../../tasks/steps/learn/learn.ts";
@@ -44,8 +43,8 @@ const STEPS: Record<string, (services: Services, folder: string) => Promise<stri
     const options = await deriveOptions(context, { store, embedder });
     let done = NOTHING_DERIVED;
     const all = Array.from({ length: WORLD.users }, (_, at) => userId(at));
-    for await (const users of batches(all, USERS_PER_COMMIT)) {
-      done = addDerived(done, (await deriveInBulk(services, options, users)).counts);
+    for await (const { counts } of deriveInBulk(services, options, all)) {
+      done = addDerived(done, counts);
     }
     return `${done.conversations} conversations, ${done.edges} edges`;
   },

@@ -1,6 +1,4 @@
 import assert from "node:assert/strict";
-import { spawnPipeline } from "../../commands/spawn.ts";
-import { loadConfig } from "../../lib/config.ts";
 import { until, withFolder } from "../fixtures/commands.ts";
 
 const SPAWN = new URL("../../commands/spawn.ts", import.meta.url).href;
@@ -39,6 +37,12 @@ Deno.test("spawnPipeline() leaves no process behind if this one is ended at once
     await writer.close().catch(() => {}); // The reader is gone, and with it the pipe.
   }));
 
+/** Runs the dag below in a process of its own, and ends as that does. */
+const RUNS_OWN = `
+import { spawnPipeline } from "${SPAWN}";
+import { loadConfig } from "${CONFIG}";
+Deno.exit(await spawnPipeline(loadConfig(Deno.env.toObject()), ["run", "own"]));
+`;
 const WRITES = (path: string) =>
   `import { defineDag, Fail } from "parley";
 const run = () => Deno.writeTextFile(${
@@ -52,19 +56,19 @@ Deno.test("spawnPipeline() grants what PARLEY_WORKER_PERMISSIONS adds, and nothi
     Deno.mkdirSync(`${folder}/dags`);
     Deno.writeTextFileSync(`${folder}/dags/own.ts`, WRITES(`${folder}/reports/a.txt`));
     Deno.mkdirSync(`${folder}/reports`);
+    Deno.writeTextFileSync(`${folder}/parent.ts`, RUNS_OWN);
     for (const [permissions, code] of [["", 1], [`--allow-write=${folder}/reports`, 0]] as const) {
-      const env = {
-        PARLEY_DATA: `${folder}/data`,
-        PARLEY_DAGS: `${folder}/dags`,
-        PARLEY_EMBEDDINGS: "test:64",
-        PARLEY_WORKER_PERMISSIONS: permissions,
-      };
-      Object.entries(env).forEach(([name, value]) => Deno.env.set(name, value));
-      try {
-        assert.equal(await spawnPipeline(loadConfig(env), ["run", "own"]), code, permissions);
-      } finally {
-        Object.keys(env).forEach((name) => Deno.env.delete(name));
-      }
+      const { code: found, stderr } = await new Deno.Command("deno", {
+        args: ["run", "--quiet", "--no-check", "--allow-all", "--config", configFile(), "parent.ts"],
+        cwd: folder,
+        env: {
+          PARLEY_DATA: `${folder}/data`,
+          PARLEY_DAGS: `${folder}/dags`,
+          PARLEY_EMBEDDINGS: "test:64",
+          PARLEY_WORKER_PERMISSIONS: permissions,
+        },
+      }).output();
+      assert.equal(found, code, new TextDecoder().decode(stderr));
     }
     assert.equal(Deno.readTextFileSync(`${folder}/reports/a.txt`), "x");
   }));

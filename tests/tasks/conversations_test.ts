@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { DeterministicEmbedder } from "../../lib/embed/deterministic_embedder.ts";
 import type { Embedder, EmbedOptions } from "../../lib/embed/port.ts";
+import type { ManualClock } from "../../lib/core/clock.ts";
 import type { EngagementEvent, Message, ModelIdentity } from "../../lib/core/types.ts";
 import type { Services } from "../../tasks/services.ts";
 import type { DerivedCounts } from "../../lib/derive/derive_users.ts";
@@ -13,11 +14,14 @@ class NotingEmbedder implements Embedder {
   readonly model;
   readonly read: string[] = [];
   capacity = Infinity;
+  /** Called before each reading. */
+  onRead = () => {};
   constructor(private readonly inner = new DeterministicEmbedder(64)) {
     this.model = inner.model;
   }
   async embed(options: EmbedOptions): Promise<Float32Array[]> {
     if (this.read.length + options.texts.length > this.capacity) throw new Error("killed");
+    this.onRead();
     this.read.push(...options.texts);
     return await this.inner.embed({ texts: options.texts });
   }
@@ -229,6 +233,8 @@ Deno.test("conversations() continues where a killed attempt was", () =>
     await world.write(rows);
     const { embedder } = world;
     embedder.capacity = 120;
+    // Reading takes so long that each group of users is committed.
+    embedder.onRead = () => (world.services.clock as ManualClock).advance(30_000);
     const killed = await world.derive().then(() => null, (error) => error);
     assert.equal(killed.message, "killed");
     assert.equal(killed.reported.checkpoint.users, 100);

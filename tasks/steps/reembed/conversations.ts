@@ -1,9 +1,8 @@
-import { batches } from "../../../lib/core/batches.ts";
 import { modelKey } from "../../../lib/core/types.ts";
 import type { VectorStore } from "../../../lib/stores/vectors/port.ts";
 import type { StepContext } from "../../step.ts";
 import { addDerived, type DerivedCounts, NOTHING_DERIVED } from "../../../lib/derive/derive_users.ts";
-import { deriveInBulk, deriveOptions, reportDerived, USERS_PER_COMMIT } from "../conversations.ts";
+import { deriveInBulk, deriveOptions, reportDerived } from "../conversations.ts";
 import { refuseOtherModel } from "../vector_store.ts";
 import { speakers } from "./corpus.ts";
 import type { ReembedParams } from "./estimate.ts";
@@ -22,12 +21,10 @@ export async function deriveConversations(
   const options = { ...await deriveOptions(context, writer), vectors_only: true };
   const { users: total } = await services.documents.counts({ signal });
   let done = NOTHING_DERIVED;
-  for await (const user_ids of batches(speakers(context), USERS_PER_COMMIT)) {
-    const { counts } = await deriveInBulk(services, options, user_ids, (derived) => {
-      context.progress({ done: done.users + derived, total });
-    });
-    done = addDerived(done, counts);
-  }
+  const commits = deriveInBulk(services, options, speakers(context), (derived) => {
+    context.progress({ done: done.users + derived, total });
+  });
+  for await (const { counts } of commits) done = addDerived(done, counts);
   reportDerived(context, writer, done);
   return done;
 }
