@@ -6,7 +6,7 @@ export const TOMBSTONES = "graph_tombstones";
 
 /**
  * Edges of users are stored in the order of users: they are read together, and a nightly run, which goes through users in that order, writes each
- * page once. No index is by campaign, since it would be most of what a run writes: each edge would change another of its pages. To
+ * page once. On SQLite no index is by campaign, since it would be most of what a run writes: each edge would change another of its pages. To
  * delete a campaign, all edges are read. A PostgreSQL schema may also have analytics, with `campaigns` of their own.
  */
 export const GRAPH_MIGRATIONS: readonly Migration[] = [
@@ -55,7 +55,8 @@ CREATE INDEX led_to_by_campaign ON led_to (campaign_id);
 `,
   (sql) => sql.engine === "sqlite" ? "ALTER TABLE campaigns RENAME TO graph_campaigns" : "",
   tombstonesSchema(TOMBSTONES),
-  (sql) => `
+  (sql) =>
+    sql.engine === "postgres" ? "" : `
 CREATE TABLE engaged_by_user (
   user_id ${sql.text} NOT NULL,
   campaign_id ${sql.text} NOT NULL,

@@ -50,9 +50,12 @@ export class SqlGraph implements GraphStore {
   readonly tombstones: SqlTombstones;
   private readonly sql: GraphSql;
 
-  protected constructor(private readonly db: SqlDatabase) {
+  protected constructor(
+    private readonly db: SqlDatabase,
+    indexes: { readonly isIndexedByCampaign: boolean },
+  ) {
     this.tombstones = new SqlTombstones(db, TOMBSTONES);
-    this.sql = graphSql(db.dialect);
+    this.sql = graphSql(db.dialect, indexes);
   }
 
   setTargets(
@@ -191,7 +194,7 @@ export class SqlGraph implements GraphStore {
     ids: string,
     after: string,
   ): Steps<{ node: string | null; deleted: number }> {
-    const { node } = (yield* get<{ node: string | null }>(partEnd, after))!;
+    const { node } = (yield* get<{ node: string | null }>(partEnd, ids, after))!;
     return { node, deleted: node === null ? 0 : yield* run(deletePart, ids, after, node) };
   }
 

@@ -20,7 +20,7 @@ interface EdgeSql {
 export type GraphSql = ReturnType<typeof graphSql>;
 
 /** All statements of a graph, made once: a statement is found by its text. */
-export function graphSql(dialect: Dialect) {
+export function graphSql(dialect: Dialect, { isIndexedByCampaign }: { isIndexedByCampaign: boolean }) {
   const isGiven = (column: string) => dialect.isIn(column, "$1");
   const tables = [EXPRESSED, ENGAGED, LED_TO, TARGETS];
   const filled = ["graph_campaigns", ...tables.map(({ name }) => name)];
@@ -39,10 +39,11 @@ export function graphSql(dialect: Dialect) {
     deleteUsers: [EXPRESSED, ENGAGED, LED_TO].map(({ name }) =>
       `DELETE FROM ${name} WHERE ${isGiven("user_id")}`
     ),
-    // Part by part in the order of the table, as no index is by campaign.
+    // In parts of the edges that an index by campaign finds, or without one of all edges in their order.
     deleteEngagement: [ENGAGED, LED_TO].map(({ name, key: [node] }) => ({
-      partEnd: `SELECT max(node) AS node FROM (
-        SELECT ${node} AS node FROM ${name} WHERE ${node} > $1 ORDER BY ${node} LIMIT ${PART_ROWS}) AS part`,
+      partEnd: `SELECT max(node) AS node FROM (SELECT ${node} AS node FROM ${name}
+        WHERE ${isIndexedByCampaign ? isGiven("campaign_id") : "$1 IS NOT NULL"} AND ${node} > $2
+        ORDER BY ${node} LIMIT ${PART_ROWS}) AS part`,
       deletePart: `DELETE FROM ${name} WHERE ${isGiven("campaign_id")} AND ${node} > $2 AND ${node} <= $3`,
     })),
     deleteTargets: `DELETE FROM targets WHERE ${isGiven("campaign_id")}`,

@@ -6,6 +6,7 @@ import { SqlGraph } from "../sql_graph.ts";
 export class PostgresGraph extends SqlGraph {
   /** Connects at the first call. `url` is as `Postgres` takes it. */
   constructor({ url }: { url: URL }) {
-    super(new PostgresDatabase({ url, store: "graph", migrations: GRAPH_MIGRATIONS }));
+    const database = new PostgresDatabase({ url, store: "graph", migrations: GRAPH_MIGRATIONS });
+    super(database, { isIndexedByCampaign: true });
   }
 }

@@ -10,6 +10,7 @@ const REFILL = "run `deno task pipeline --all`, which fills a new one from the o
 export class SqliteGraph extends SqlGraph {
   /** Opens or creates the file. The folder must exist; `:memory:` is a store that ends with the process. */
   constructor(options: Pick<SqliteOptions, "path" | "busy_ms" | "create" | "synchronous">) {
-    super(new SqliteDatabase({ ...options, migrations: GRAPH_MIGRATIONS, refill: REFILL }));
+    const database = new SqliteDatabase({ ...options, migrations: GRAPH_MIGRATIONS, refill: REFILL });
+    super(database, { isIndexedByCampaign: false });
   }
 }
