@@ -168,12 +168,18 @@ browserTest("a schedule is paused, and past nights are made up for", async ({ fl
   await page.goto(`${origin}/pipelines/nightly`);
   await page.getByRole("button", { name: "Pause the schedule" }).click();
   await page.getByText("The schedule is paused: it starts no runs").waitFor();
-  await page.getByText("Backfill").click();
-  await page.getByLabel("From").fill("2026-05-01");
-  await page.getByLabel("To, inclusive").fill("2026-05-03");
-  await page.getByRole("button", { name: "Queue them" }).click();
+  const backfill = page.locator("details", { hasText: "Backfill: create the runs" });
+  await backfill.locator("summary").click();
+  await backfill.getByLabel("From").fill("2026-05-01");
+  await backfill.getByLabel("To, inclusive").fill("2026-05-03");
+  await backfill.getByRole("button", { name: "Queue them" }).click();
   await page.getByText("3 runs queued.").waitFor();
   assert.equal(await page.locator("#grid tbody tr").count(), 3);
+  await page.locator("#backfills tbody tr").getByRole("button", { name: "Cancel" }).click();
+  await page.getByText("3 runs of the backfill cancelled.").waitFor();
+  await page.goto(`${origin}/pipelines/nightly`);
+  await page.getByRole("link", { name: "Only what failed" }).click();
+  await page.locator("#grid", { hasText: "There are no such runs." }).waitFor();
   const made = await flow.runs.runs({ limit: 9 });
   assert.deepEqual(made.map(({ logical_date }) => logical_date.slice(0, 16)).sort(), [
     "2026-05-01T02:30",
