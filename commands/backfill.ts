@@ -84,12 +84,8 @@ export function listBackfills(
 const HEAD = ["backfill", "from", "to", "state", "queued", "running", "success", "failed", "cancelled"];
 
 function cells({ backfill_id, from_day, to_day, cancelled_at, runs }: BackfillProgress): string[] {
-  const isOpen = runs.queued + runs.running > 0;
-  const state = isOpen
-    ? (cancelled_at === null ? "in progress" : "ending")
-    : cancelled_at === null
-    ? "done"
-    : "cancelled";
+  const [open, over] = cancelled_at === null ? ["in progress", "done"] : ["ending", "cancelled"];
+  const state = runs.queued + runs.running > 0 ? open : over;
   const { queued, running, success, failed, cancelled } = runs;
   return [backfill_id, from_day, to_day, state, ...[queued, running, success, failed, cancelled].map(String)];
 }

@@ -5,6 +5,7 @@ import { ParleyError } from "../lib/core/errors.ts";
 import { activeLimits, loadDags } from "../lib/dag/define.ts";
 import { executeRun } from "../lib/dag/executor.ts";
 import type { ExecutorOptions, RunObserver, RunOutcome } from "../lib/dag/options.ts";
+import { dagFaultText } from "../lib/monitoring/dag_faults.ts";
 import { type OpenOptions, openRuns } from "../lib/stores/open.ts";
 import { isSkipped, type RunRecord, type RunSnapshot, type RunStore } from "../lib/stores/runs/port.ts";
 import { startTracing, withSpan } from "../lib/telemetry/tracing.ts";
@@ -111,7 +112,7 @@ export async function withExecutor<T>(
   adopt(sendLineage(config, runs));
   const services = adopt(await openServices(config)).value;
   const { dags, faults } = await allDags(config);
-  for (const { path, reason } of faults) console.error(`parley: the dags of ${path} cannot run: ${reason}`);
+  for (const fault of faults) console.error(`parley: ${dagFaultText(fault)}`);
   const erase = dags.get("erase")!;
   await reapplyTombstones(config, { stores: services, runs, erase });
   const shutdown = opened.adopt(shutdownSignal(), ({ dispose }) => dispose());

@@ -8,6 +8,7 @@ import type { Dag } from "../lib/dag/define.ts";
 import { levels } from "../lib/dag/graph.ts";
 import { nextOccurrences } from "../lib/dag/schedule.ts";
 import { didYouMean } from "../lib/did_you_mean.ts";
+import { dagFaultText } from "../lib/monitoring/dag_faults.ts";
 import { openRuns } from "../lib/stores/open.ts";
 import {
   type RunRecord,
@@ -46,7 +47,7 @@ export async function dagOf(
   if (dag !== undefined) return dag;
   const noun = commands.length === 0 ? "dag" : "dag or command";
   const suggestion = didYouMean(id, [...dags.keys(), ...commands]);
-  const unusable = faults.map(({ path, reason }) => `; the dags of ${path} cannot run: ${reason}`);
+  const unusable = faults.map((fault) => `; ${dagFaultText(fault)}`);
   throw new ParleyError(
     "invalid",
     `there is no ${noun} "${id}"${suggestion}; dags are ${[...dags.keys()].join(", ")}${unusable.join("")}`,

@@ -6,7 +6,7 @@ import { type Clock, systemClock } from "../lib/core/clock.ts";
 import { type Json, type JsonObject, KINDS } from "../lib/core/types.ts";
 import type { Dag } from "../lib/dag/define.ts";
 import type { RunOutcome } from "../lib/dag/options.ts";
-import { checkParams, createRun } from "../lib/dag/runs.ts";
+import { createRun } from "../lib/dag/runs.ts";
 import { openRuns } from "../lib/stores/open.ts";
 import type { RunStore, TaskRecord } from "../lib/stores/runs/port.ts";
 import type { OwnDag } from "../tasks/public.ts";
@@ -95,7 +95,7 @@ export class TestStores implements AsyncDisposable {
       dag,
       runs,
       clock,
-      params: checkParams(dag, params),
+      params,
       ...logical_date !== undefined && { logical_date },
     });
     const outcome = await executeQueued(

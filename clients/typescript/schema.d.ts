@@ -1315,7 +1315,7 @@ export interface components {
             logical_date: string;
             /** @enum {string} */
             action: "create" | "run again" | "leave";
-            /** @description Of the run that is there; null if there is none. */
+            /** @description The state of its run; null if it has no run yet. */
             state: ("queued" | "running" | "success" | "failed" | "cancelled") | null;
         }[];
         BackfillList: {

@@ -32,7 +32,7 @@ export interface PlannedRun {
   /** ISO 8601. */
   readonly logical_date: string;
   readonly action: "create" | "run again" | "leave";
-  /** Of the run that is there; null if there is none. */
+  /** The state of its run; null if it has no run yet. */
   readonly state: RunState | null;
 }
 

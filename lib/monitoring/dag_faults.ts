@@ -8,6 +8,11 @@ export interface DagFault {
   readonly reason: string;
 }
 
+/** What is wrong, as a sentence without a full stop. */
+export function dagFaultText({ path, reason }: DagFault): string {
+  return `the dags of ${path} cannot run: ${reason}`;
+}
+
 /** Files of own dags that cannot be used: none of their runs starts. Other dags do not suffer. */
 export function dagFaultAnomalies(faults: readonly DagFault[], now: number): Anomaly[] {
   return faults.map(({ path, reason }) => {

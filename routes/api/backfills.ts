@@ -6,7 +6,7 @@ import { checkRemoteParams, noSuchDag } from "../../lib/dag/runs.ts";
 import { REPROCESS, RUN_STATES } from "../../lib/stores/runs/port.ts";
 import { apiEndpoint } from "../http/api_endpoint.ts";
 import { idParameter, queryOf } from "../http/parameters.ts";
-import type { RunOptions } from "./runs.ts";
+import { NO_FIELDS, respond, type RunOptions } from "./runs.ts";
 
 const TIME = z.iso.datetime();
 const DAY = z.iso.date("must be a day, such as 2026-05-01");
@@ -38,7 +38,7 @@ const PLANNED = z.lazy(() =>
       logical_date: TIME,
       action: z.enum(["create", "run again", "leave"]),
       state: z.enum(RUN_STATES).nullable().meta({
-        description: "Of the run that is there; null if there is none.",
+        description: "The state of its run; null if it has no run yet.",
       }),
     }),
   ).meta({ id: "BackfillPlan", description: "In the order in which the runs start." })
@@ -138,9 +138,6 @@ export const readBackfill = apiEndpoint({
     respond(await backfillOf(runs, backfill_id)),
 });
 
-/** JSON, since a page of another site can send a form to an open service, but not JSON. */
-const NO_FIELDS = z.strictObject({}, "the body must be {}");
-
 /** `POST /pipeline/backfills/:backfill_id/cancel` with `{}`. */
 export const cancelBackfillRuns = apiEndpoint({
   method: "POST",
@@ -159,10 +156,6 @@ export const cancelBackfillRuns = apiEndpoint({
     const cancelled = await cancelBackfill({ runs, clock, backfill_id });
     if (cancelled === 0) throw new ParleyError("conflict", "all runs of the backfill have ended");
     note.facts = { backfill_id, runs: cancelled };
-    return respond(await backfillOf(runs, backfill_id), 202);
+    return respond(await backfillOf(runs, backfill_id), { status: 202 });
   },
 });
-
-function respond(body: object, status = 200): Response {
-  return Response.json(body, { status, headers: { "cache-control": "no-store" } });
-}

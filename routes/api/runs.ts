@@ -184,7 +184,7 @@ export const readRun = apiEndpoint({
 });
 
 /** JSON, since a page of another site can send a form to an open service, but not JSON. */
-const NO_FIELDS = z.strictObject({}, "the body must be {}");
+export const NO_FIELDS = z.strictObject({}, "the body must be {}");
 
 /** `POST /pipeline/runs/:run_id/cancel` with `{}`. */
 export const cancelRun = apiEndpoint({
@@ -304,7 +304,8 @@ function detailsOf({ run, tasks, attempts }: RunSnapshot, now: number) {
   };
 }
 
-function respond(
+/** A JSON answer that is not cached. */
+export function respond(
   body: object,
   { status = 200, headers = {} }: { status?: number; headers?: HeadersInit } = {},
 ) {
