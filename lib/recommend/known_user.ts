@@ -12,7 +12,7 @@ export interface KnownUser extends UserGraph, UserWords {
 }
 
 /** What the user said lately, as words, and what they named and negated in it. */
-type UserWords = Omit<ProfileWords, "user_id">;
+export type UserWords = Omit<ProfileWords, "user_id">;
 export const NO_WORDS: UserWords = Object.freeze({ words: {}, named: [], negations: [] });
 
 /** What the graph knows of a user. */

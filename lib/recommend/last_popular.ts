@@ -28,8 +28,8 @@ interface LastPopularOptions {
 }
 
 /**
- * The popular campaigns as last read from analytics, in memory for answers while analytics does not respond. Their dates are
- * checked when they are shown; the user's dismissals and conversions are not known then.
+ * The popular campaigns as last read from analytics, in memory for answers while analytics does not respond, and for those that no
+ * time is left for. Their dates are checked when they are shown.
  */
 export class LastPopular {
   private rows: readonly CampaignRow[] = [];
@@ -102,7 +102,7 @@ export class LastPopular {
     [this.rows, this.version, this.readAt] = [rows.slice(0, MAX_CAMPAIGNS), version, clock.now()];
   }
 
-  /** The campaigns of a list that have not ended, in its order, without fields that no answer shows. */
+  /** The campaigns of a list that have not ended, in its order, without long fields that no answer shows. */
   private async load(list: readonly CampaignStats[]): Promise<CampaignRow[]> {
     const { analytics, clock } = this.options;
     const now = iso(clock.now());
@@ -111,7 +111,7 @@ export class LastPopular {
     return list.flatMap((stats) => {
       const campaign = byId.get(stats.campaign_id);
       if (campaign === undefined || isOver(campaign, now)) return [];
-      return [{ campaign: { ...campaign, description: null, tags: [], metadata: null }, stats }];
+      return [{ campaign: { ...campaign, description: null, metadata: null }, stats }];
     });
   }
 }

@@ -6,6 +6,7 @@ import type { UserRows } from "./conversations.ts";
 import type { KnownUser } from "./known_user.ts";
 import { CampaignNames } from "./mentions.ts";
 import { readUser, type RecommendOptions } from "./recommend.ts";
+import type { RequestTrace } from "./request_trace.ts";
 import type { TextVectors } from "./text_vectors.ts";
 import { type UserMeans, userOfRows } from "./user_of_rows.ts";
 import { readUserRows } from "./user_rows.ts";
@@ -37,6 +38,12 @@ interface PostedOptions extends RecommendOptions, Pick<PostedRequest, "messages"
   readonly gap_ms: number;
 }
 
+interface StoredUserOptions {
+  readonly user_id: string;
+  readonly stores: PostedStores;
+  readonly trace: RequestTrace;
+}
+
 /** The share of the time for an answer after which no more messages are classified: the next request continues. */
 const CLASSIFY_SHARE = 0.16;
 
@@ -49,14 +56,9 @@ const NO_NAMES = new CampaignNames([]);
  * posted ones. A user who opted out of personalisation gets none from posted rows either. What fails is left out and is in the trace.
  */
 export async function readPostedUser(options: PostedOptions): Promise<KnownUser> {
-  const { user_id, trace, stores: { analytics } } = options;
-  if (user_id !== null) {
-    const optedOut = await trace.callStore(
-      "analytics",
-      [],
-      (signal) => analytics.optedOut({ user_ids: [user_id], signal }),
-    );
-    if (optedOut.length > 0) return await readUser({ ...options, user_id });
+  const { user_id } = options;
+  if (user_id !== null && await isOptedOut({ ...options, user_id })) {
+    return await readUser({ ...options, user_id });
   }
   const stored = user_id === null ? null : await readStoredRows({ ...options, user_id });
   const rows = withPosted(stored, options);
@@ -65,8 +67,22 @@ export async function readPostedUser(options: PostedOptions): Promise<KnownUser>
   return await userOfRows(rows, meansOf(options, new Set(same.map((row) => row.message_id))));
 }
 
+/** The rows of a user that are stored, derived or not; null if they cannot be read, or the user opted out of personalisation. */
+export async function readPendingRows(options: StoredUserOptions): Promise<UserRows | null> {
+  return await isOptedOut(options) ? null : await readStoredRows(options);
+}
+
+async function isOptedOut({ user_id, trace, stores: { analytics } }: StoredUserOptions): Promise<boolean> {
+  const optedOut = await trace.callStore(
+    "analytics",
+    [],
+    (signal) => analytics.optedOut({ user_ids: [user_id], signal }),
+  );
+  return optedOut.length > 0;
+}
+
 /** The user's rows; null if a store does not respond. */
-async function readStoredRows(options: PostedOptions & { user_id: string }): Promise<UserRows | null> {
+async function readStoredRows(options: StoredUserOptions): Promise<UserRows | null> {
   const { user_id, trace, stores: { analytics, documents } } = options;
   const { users: [stored] } = await trace.timed(
     "documents",

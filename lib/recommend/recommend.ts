@@ -222,7 +222,10 @@ export async function readUser(options: RecommendOptions & { user_id: string }):
 
 /** What analytics knows of the user. */
 export async function readUserAnalytics(
-  { trace, user_id, stores: { analytics } }: RecommendOptions & { user_id: string },
+  { trace, user_id, stores: { analytics } }: Pick<RecommendOptions, "trace"> & {
+    user_id: string;
+    stores: Pick<RecommendOptions["stores"], "analytics">;
+  },
 ): Promise<Pick<KnownUser, "words" | "named" | "negations" | "final">> {
   const [words, final] = await trace.timed(
     "analytics",

@@ -11,7 +11,6 @@ import { withSpan } from "../telemetry/tracing.ts";
 import type {
   Answer,
   AnswerStore,
-  PageOptions,
   PostedRequest,
   PostedRows,
   RecommendationRequest,
@@ -19,6 +18,7 @@ import type {
   UserAnswer,
 } from "./answer.ts";
 import { CampaignRows } from "./campaign_rows.ts";
+import type { UserRows } from "./conversations.ts";
 import { CatalogueReader } from "./catalogue_reader.ts";
 import {
   AnswerCache,
@@ -33,7 +33,7 @@ import type { CampaignNames } from "./mentions.ts";
 import { LastPopular } from "./last_popular.ts";
 import { PopularReader } from "./candidates/popularity.ts";
 import { PublishedReader } from "./published_reader.ts";
-import { withoutPersonal } from "./known_user.ts";
+import { type UserWords, withoutPersonal } from "./known_user.ts";
 import {
   type AnswerStores,
   type ComputedAnswer,
@@ -42,8 +42,15 @@ import {
   type RecommendOptions,
   recommendTo,
 } from "./recommend.ts";
-import { negationsOf, NO_VETOES, Vetoes } from "./negations.ts";
-import { type MessageClassifier, NO_USER, type PostedStores, readPostedUser } from "./posted_user.ts";
+import { negationsOf, Vetoes } from "./negations.ts";
+import {
+  type MessageClassifier,
+  NO_USER,
+  type PostedStores,
+  readPendingRows,
+  readPostedUser,
+} from "./posted_user.ts";
+import { suppressedCampaigns } from "./suppressed_campaigns.ts";
 import { IdSigner, type RecommendationId } from "./recommendation_id.ts";
 import { ShownCampaigns } from "./shown_campaigns.ts";
 import { TextVectors } from "./text_vectors.ts";
@@ -53,6 +60,7 @@ import type { CampaignRow } from "./showable.ts";
 import { similarCampaigns } from "./similar_campaigns.ts";
 import { RequestTrace, type Stage, type Step } from "./request_trace.ts";
 import { Turns } from "./turns.ts";
+import { wordsOf } from "./user_of_rows.ts";
 import { VersionData } from "./version_data.ts";
 
 export interface RecommenderStores extends AnswerStores, Pick<PostedStores, "documents"> {
@@ -91,6 +99,9 @@ export interface Explained extends ComputedAnswer {
 }
 
 type AssignedPost = PostedRequest & { readonly arm: Arm };
+/** A request of a user with stored rows that are not derived yet; null if these cannot be read. */
+type PendingRequest = AssignedRequest & { readonly pending: UserRows | null };
+type AnyRequest = AssignedRequest | AssignedPost | PendingRequest;
 
 /** The share of the time that an answer waits for what is read once: the secret, and the names of campaigns. */
 const MAX_WAIT_SHARE = 0.2;
@@ -238,7 +249,9 @@ export class Recommender {
     const request = this.assign(userRequest);
     const trace = new RequestTrace(this.policies, this.answer_ms);
     const written = this.options.derived?.(request.user_id) ?? null;
-    if (written !== null) await this.waitForDerived(written, trace);
+    if (written !== null && !await this.isDerivedInTime(written)) {
+      return await this.servePending(request, trace);
+    }
     const start = performance.now();
     const { published, state, cached } = await withSpan("cache", {}, () => this.lookUp(request, trace));
     trace.timings.set("cache", performance.now() - start);
@@ -261,10 +274,21 @@ export class Recommender {
    * The answer to rows that are not stored, alone or as the newest of a stored user; nothing of it is cached. Throws as {@link serve}.
    */
   async servePosted(request: PostedRequest): Promise<ServedAnswer> {
-    const trace = new RequestTrace(this.policies, this.answer_ms);
+    return await this.serveUncached(this.assign(request), new RequestTrace(this.policies, this.answer_ms));
+  }
+
+  /** The answer from what is derived of the user, but with the words and negations of all that is stored. */
+  private async servePending(request: AssignedRequest, trace: RequestTrace): Promise<ServedAnswer> {
+    trace.markIncomplete("analytics", "what the user wrote last is not derived yet");
+    const { user_id } = request;
+    const pending = await readPendingRows({ user_id, stores: this.options.stores, trace });
+    return await this.serveUncached({ ...request, pending }, trace);
+  }
+
+  private async serveUncached(request: AnyRequest, trace: RequestTrace): Promise<ServedAnswer> {
     const published = await trace.timed("analytics", () => this.currentVersion(trace));
     const isLate = await this.isLate(trace);
-    const { answer } = await this.compute(this.assign(request), isLate ? null : published, trace);
+    const { answer } = await this.compute(request, isLate ? null : published, trace);
     return this.toServedAnswer(trace, { body: JSON.stringify(answer), degraded: answer.degraded }, "bypass");
   }
 
@@ -526,7 +550,11 @@ export class Recommender {
     { published, state, cached, trace }: Lookup & { state: DataState; trace: RequestTrace },
   ): Promise<ServedAnswer> {
     const bypass = trace.failures.has("cache");
-    if (await this.isLate(trace)) return await this.withoutAnalytics(request, cached, trace);
+    if (await this.isLate(trace)) {
+      // One from before what the user did last may show what they no longer want.
+      const unchanged = cached?.run_id === state.run_id && cached.epoch === state.epoch ? cached : null;
+      return await this.withoutAnalytics(request, unchanged, trace);
+    }
     const computed = await this.compute(request, published, trace);
     if (trace.failures.has("analytics")) return await this.withoutAnalytics(request, cached, trace);
     const body = JSON.stringify(computed.answer);
@@ -539,13 +567,11 @@ export class Recommender {
     );
   }
 
-  /** Waits until what the user has just written is derived. If that takes too long, the answer is made without it, and says so. */
-  private async waitForDerived(written: Promise<boolean>, trace: RequestTrace): Promise<void> {
-    const isDerived = await withTimeout(MAX_DERIVE_SHARE * this.answer_ms, () => written).catch(() => false);
-    if (!isDerived) trace.markIncomplete("analytics", "what the user wrote last is not derived yet");
+  private async isDerivedInTime(written: Promise<boolean>): Promise<boolean> {
+    return await withTimeout(MAX_DERIVE_SHARE * this.answer_ms, () => written).catch(() => false);
   }
 
-  /** Waits for the requests before this one. If that takes too long, the answer is made as if analytics did not respond, and says so. */
+  /** Waits for the requests before this one. If that takes too long, the answer is made from memory, and says so. */
   private async isLate(trace: RequestTrace): Promise<boolean> {
     const isLate = () => !trace.hasTime(MAX_QUEUE_SHARE);
     await this.turns.next(isLate);
@@ -555,7 +581,7 @@ export class Recommender {
   }
 
   private async compute(
-    request: AssignedRequest | AssignedPost,
+    request: AnyRequest,
     published: Published | null,
     trace: RequestTrace,
   ): Promise<ComputedAnswer> {
@@ -574,33 +600,58 @@ export class Recommender {
       }
       if (!trace.failures.has("analytics")) return this.withId(request, computed, signing);
     }
-    return this.withId(request, this.popularAnswer(request, before, trace), signing);
+    return this.withId(request, await this.popularAnswer(request, before, trace), signing);
   }
 
-  /** What posted rows alone say that the user does not want now, by the names that are in memory. */
-  private postedVetoes(request: PageOptions & Partial<PostedRequest>): Vetoes {
+  /**
+   * What the user does not want now: by the rows of the request and the names that are in memory, and by what is derived, if
+   * analytics responds.
+   */
+  private async unwantedBy(
+    request: AnyRequest,
+    trace: RequestTrace,
+  ): Promise<{ vetoes: Vetoes; campaign_ids: string[] }> {
+    const { stores, clock, repurchase_days = null } = this.options;
+    const now = clock.now();
+    const { user_id } = request;
+    const derived = user_id === null ? null : await readUserAnalytics({ user_id, stores, trace });
     const names = this.versionCache.catalogue.lastNames();
-    const { user_id, messages = [] } = request;
-    if (names === null || messages.length === 0) return NO_VETOES;
-    const { clock, conversation_gap_minutes = 30 } = this.options;
-    const rows = { user_id: user_id ?? NO_USER, messages };
-    const negations = negationsOf(rows, { names, gap_ms: conversation_gap_minutes * 60_000 });
-    return new Vetoes(negations, clock.now());
+    const rows = rowsOf(request);
+    const said = rows === null || names === null ? [] : negationsOf(rows, { names, gap_ms: this.gap_ms });
+    const suppressed = suppressedCampaigns(derived?.final ?? [], { now, repurchase_days });
+    return {
+      vetoes: new Vetoes([...derived?.negations ?? [], ...said], now),
+      campaign_ids: suppressed.map(({ campaign_id }) => campaign_id),
+    };
+  }
+
+  /** What a user with pending rows said lately, by these; nothing if they are not known. */
+  private async pendingWords(request: AnyRequest, trace: RequestTrace): Promise<Partial<UserWords>> {
+    if (!("pending" in request) || request.pending === null) return {};
+    const names = await this.campaignNames(trace);
+    return names === null ? {} : wordsOf(request.pending, { names, gap_ms: this.gap_ms });
+  }
+
+  private get gap_ms(): number {
+    return (this.options.conversation_gap_minutes ?? 30) * 60_000;
   }
 
   private async recommend(
-    request: AssignedRequest | AssignedPost,
+    request: AnyRequest,
     context: Pick<RecommendOptions, "shown" | "exploration" | "trace"> & { published: Published },
   ): Promise<ComputedAnswer> {
     const { stores, clock, classifier = null, repurchase_days = null } = this.options;
-    const { conversation_gap_minutes = 30 } = this.options;
+    const { gap_ms } = this;
     const { popular, campaign_rows, version_data, catalogue } = this.versionCache;
     const learnt = { popular, campaign_rows, version_data, catalogue };
     const options = { ...request, ...context, ...learnt, stores, clock, repurchase_days };
     const isControl = request.arm === CONTROL_ARM;
     if (!("messages" in request)) {
       const stored = { ...options, user_id: request.user_id };
-      const user = isControl ? withoutPersonal(await readUserAnalytics(stored)) : await readUser(stored);
+      const said = await this.pendingWords(request, context.trace);
+      const user = isControl
+        ? withoutPersonal({ ...await readUserAnalytics(stored), ...said })
+        : { ...await readUser(stored), ...said };
       return await recommendTo(user, stored);
     }
     const names = await this.campaignNames(context.trace);
@@ -610,7 +661,7 @@ export class Recommender {
       messages,
       events,
       names,
-      gap_ms: conversation_gap_minutes * 60_000,
+      gap_ms,
       vectors: this.vectors,
       classifier: this.vectors === null ? null : classifier,
     });
@@ -622,7 +673,7 @@ export class Recommender {
     return await withTimeout(MAX_WAIT_SHARE * answer_ms, () => this.names()).catch(() => null);
   }
 
-  /** The cached answer if it may be served, marked as unchecked; else the campaigns that were popular last. */
+  /** The cached answer if it may be served, marked as unchecked; else the campaigns that were popular last, without unwanted ones. */
   private async withoutAnalytics(
     request: AssignedRequest,
     cached: CachedAnswer | null,
@@ -633,17 +684,19 @@ export class Recommender {
       return this.toServedAnswer(trace, withMissing(cached, trace.missing()), "stale");
     }
     const signing = await this.signing(request, this.published.lastKnown());
-    const { answer } = this.withId(request, this.popularAnswer(request, signing.before, trace), signing);
+    const popular = await this.popularAnswer(request, signing.before, trace);
+    const { answer } = this.withId(request, popular, signing);
     return this.toServedAnswer(trace, { body: JSON.stringify(answer), degraded: answer.degraded }, "bypass");
   }
 
-  private popularAnswer(
-    request: AssignedRequest | AssignedPost,
+  private async popularAnswer(
+    request: AnyRequest,
     before: RecommendationId | null,
     trace: RequestTrace,
-  ): ComputedAnswer {
-    const vetoes = this.postedVetoes(request);
-    const { version, items } = this.versionCache.last_popular.answer(request, before?.shown ?? null, vetoes);
+  ): Promise<ComputedAnswer> {
+    const { vetoes, campaign_ids } = await this.unwantedBy(request, trace);
+    const page = { ...request, exclude: [...request.exclude ?? [], ...campaign_ids] };
+    const { version, items } = this.versionCache.last_popular.answer(page, before?.shown ?? null, vetoes);
     const generated_at = iso(this.options.clock.now());
     const degraded = trace.missing();
     const { user_id, arm } = request;
@@ -715,6 +768,12 @@ export class Recommender {
       state: epochs && { version: published.version, run_id: published.run_id, epoch: epochText(epochs) },
     };
   }
+}
+
+/** The rows that a request comes with, or that are not derived; null if there are none. */
+function rowsOf(request: AnyRequest): Pick<UserRows, "user_id" | "messages"> | null {
+  if ("pending" in request) return request.pending;
+  return "messages" in request ? { user_id: request.user_id ?? NO_USER, messages: request.messages } : null;
 }
 
 /** The answer, marked as made without these parts. */

@@ -3,7 +3,7 @@ import type { EngagementEvent, Message } from "../core/types.ts";
 import type { Engagement, FinalEngagement } from "../stores/analytics/port.ts";
 import type { IntentCount } from "../stores/documents/port.ts";
 import { engagementOf, profileTextOf, type UserRows } from "./conversations.ts";
-import { type KnownUser, MAX_INTENTS, MAX_OWN, NO_WORDS } from "./known_user.ts";
+import { type KnownUser, MAX_INTENTS, MAX_OWN, NO_WORDS, type UserWords } from "./known_user.ts";
 import type { NegationMeans } from "./negations.ts";
 import { profileWords } from "./words.ts";
 
@@ -29,16 +29,21 @@ export async function userOfRows(rows: UserRows, means: UserMeans): Promise<Know
     means.classify(own.filter(({ intent }) => intent === null)),
     finalEngagementOf(rows.events, means),
   ]);
-  const { words, named, negations } = profile === null ? NO_WORDS : profileWords({ ...rows, profile }, means);
   return {
+    ...wordsOf(rows, means),
     vector,
-    words,
-    named,
-    negations,
     own: newestEngagement(rows),
     intents: intentCounts(own, classified),
     final,
   };
+}
+
+/** As `AnalyticsStore.profileWords()` gives it, by the rows alone. */
+export function wordsOf(rows: UserRows, means: NegationMeans): UserWords {
+  const profile = profileTextOf(rows);
+  if (profile === null) return NO_WORDS;
+  const { words, named, negations } = profileWords({ ...rows, profile }, means);
+  return { words, named, negations };
 }
 
 /** As `GraphStore.engagedBy()` gives it. */

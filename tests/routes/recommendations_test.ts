@@ -190,15 +190,28 @@ appTest("GET /recommendations/:user_id is 503 before the first publish", async (
 }, { open: emptyWorld });
 
 appTest(
-  "an answer right after a message of the user says that it is made without it, if that takes long to derive",
+  "an answer right after a message of the user has nothing that they do not want, and says so if it takes long to derive the rest",
   async ({ app }) => {
-    const degraded = async () => (await (await app.request("/recommendations/ann?k=3")).json()).degraded;
-    assert.deepEqual(await degraded(), []);
-    const message = { user_id: "ann", message: "no kitchen things", timestamp: new Date(NOW).toISOString() };
-    const headers = { "content-type": "application/json" };
-    const posted = await app.request("/messages", { method: "POST", headers, body: JSON.stringify(message) });
-    assert.equal(posted.status, 200);
-    assert.deepEqual(await degraded(), ["analytics"]);
+    const answer = async () => await (await app.request("/recommendations/ann?k=20")).json();
+    const kitchen = ({ items }: { items: { category: string }[] }) =>
+      items.filter(({ category }) => category === "kitchen").length;
+    const say = async (message: string, second: number) => {
+      const timestamp = new Date(NOW - 60_000 + second * 1_000).toISOString();
+      const body = JSON.stringify({ user_id: "ann", message, timestamp });
+      const headers = { "content-type": "application/json" };
+      assert.equal((await app.request("/messages", { method: "POST", headers, body })).status, 200);
+    };
+    const before = await answer();
+    assert.ok(kitchen(before) > 0);
+    await say("anything but kitchen", 0);
+    const { vetoes, degraded, ...after } = await answer();
+    assert.deepEqual(vetoes.map(({ of, name }: { of: string; name: string }) => [of, name]), [[
+      "category",
+      "kitchen",
+    ]]);
+    assert.deepEqual([kitchen(after), after.strategy, degraded], [0, "personal", ["analytics"]]);
+    await say("show me kitchen things again", 1);
+    assert.equal(kitchen(await answer()), kitchen(before));
   },
   { options: () => ({ answer_ms: 1_000, embedder: () => new Promise(() => {}) }) },
 );
