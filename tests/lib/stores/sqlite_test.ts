@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { backup, DatabaseSync } from "../../../deps.ts";
+import { yieldToEventLoop } from "../../../lib/core/abort.ts";
 import { seededRandom } from "../../../lib/core/random.ts";
 import { inFiles } from "../../fixtures/files.ts";
 import { Sqlite } from "../../../lib/stores/engines/sqlite/sqlite.ts";
@@ -287,6 +288,28 @@ inFolder("Sqlite.inBulk() throws what a write in it has thrown, even if its work
   await db.inBulk(() => add(3));
   assert.equal(db.all("SELECT n FROM done").length, 2);
   db.close();
+});
+
+inFolder("Sqlite.inBulk() may end while another write waits for its turn", async (path) => {
+  const [db, other] = [1, 2].map(() =>
+    new Sqlite({ path, migrations: ["CREATE TABLE done (n INTEGER)"] })
+  ) as [
+    Sqlite,
+    Sqlite,
+  ];
+  const add = (n: number) => db.write(() => db.run("INSERT INTO done VALUES (?)", n));
+  let waiting = Promise.resolve(0);
+  await db.inBulk(async () => {
+    await add(1);
+    // Commits, after which others have their turn for a while.
+    await db.scrub();
+    waiting = add(2);
+    for (let turn = 0; turn < 3; turn++) await yieldToEventLoop();
+  });
+  await waiting;
+  assert.equal(other.all("SELECT n FROM done").length, 2, "nothing is open");
+  await add(3);
+  for (const each of [db, other]) each.close();
 });
 
 inFolder("Sqlite.inBulk() shares a file with another's", async (path) => {

@@ -191,9 +191,9 @@ export class Sqlite {
     const { bulk } = this;
     return await this.unlessLocked(async () => {
       await yieldToEventLoop(options);
-      if (!bulk.isActive) return transaction(this.db, body);
-      await bulk.pause();
-      return bulk.add(body);
+      if (bulk.isActive) await bulk.pause();
+      // It may have ended meanwhile.
+      return bulk.isActive ? bulk.add(body) : transaction(this.db, body);
     }, () => bulk.awaitLock());
   }
 
