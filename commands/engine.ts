@@ -7,7 +7,13 @@ import { executeRun } from "../lib/dag/executor.ts";
 import type { ExecutorOptions, RunObserver, RunOutcome } from "../lib/dag/options.ts";
 import { dagFaultText } from "../lib/monitoring/dag_faults.ts";
 import { type OpenOptions, openRuns } from "../lib/stores/open.ts";
-import { isSkipped, type RunRecord, type RunSnapshot, type RunStore } from "../lib/stores/runs/port.ts";
+import {
+  isSkipped,
+  type RunRecord,
+  type RunSnapshot,
+  type RunStore,
+  taskInstance,
+} from "../lib/stores/runs/port.ts";
 import { startTracing, withSpan } from "../lib/telemetry/tracing.ts";
 import { defineDags } from "../tasks/mod.ts";
 import { addOwnDags, type LoadedDags } from "../tasks/own_dags.ts";
@@ -79,7 +85,7 @@ export function engine(
     grace_ms: GRACE_MS,
     code_version: VERSION,
     around: ({ run_id, dag_id: dag, task_id: task, attempt }, body) =>
-      withSpan(`task ${task}`, {
+      withSpan(`task ${taskInstance(task).task_id}`, {
         "parley.run_id": run_id,
         "parley.dag": dag,
         "parley.task": task,

@@ -1,6 +1,6 @@
 import { styleText } from "../deps.ts";
 import type { RunObserver } from "../lib/dag/options.ts";
-import type { EndedAttempt, TaskRecord } from "../lib/stores/runs/port.ts";
+import { type EndedAttempt, taskInstance, type TaskRecord } from "../lib/stores/runs/port.ts";
 
 interface TaskRow {
   readonly task_id: string;
@@ -96,10 +96,12 @@ export class ProgressView implements RunObserver {
     if (this.live) this.draw();
   }
 
-  private change(task_id: string, change: Partial<TaskRow>): TaskRow {
-    const row = { ...this.rows.get(task_id)!, ...change };
-    this.rows.set(task_id, row);
-    return row;
+  private change(id: string, change: Partial<TaskRow>): TaskRow {
+    const { task_id, map_index } = taskInstance(id);
+    const row = this.rows.get(task_id)!;
+    const changed = map_index === null ? { ...row, ...change } : instanceChange(row, change);
+    this.rows.set(task_id, changed);
+    return changed;
   }
 
   private plain(line: string): void {
@@ -113,6 +115,22 @@ export class ProgressView implements RunObserver {
     Deno.stderr.writeSync(new TextEncoder().encode(`${up}\x1b[J${lines.join("\n")}\n`));
     this.drawn = lines.length;
   }
+}
+
+/** A mapped task has one row, which counts its instances that have ended. */
+function instanceChange(
+  row: TaskRow,
+  { state = "running", startedAt = 0, ended, note = "" }: Partial<TaskRow>,
+): TaskRow {
+  const isOver = ended !== undefined && state !== "ready";
+  const begun = row.state === "running" ? row.startedAt : startedAt;
+  return {
+    ...row,
+    state: "running",
+    startedAt: begun,
+    done: row.done + Number(isOver),
+    note: note || row.note,
+  };
 }
 
 function paint(row: TaskRow, width: number): string {

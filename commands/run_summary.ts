@@ -1,13 +1,18 @@
 import { styleText } from "../deps.ts";
 import { topological } from "../lib/dag/graph.ts";
+import { countsText, type MappedSummary, summarizeMapped } from "../lib/dag/mapped_summary.ts";
 import type { WatchedDag } from "../lib/monitoring/run_history.ts";
 import { INGEST_OUTPUT, taskOf } from "../lib/monitoring/task_outputs.ts";
-import type { AttemptRecord, RunSnapshot } from "../lib/stores/runs/port.ts";
+import { type AttemptRecord, instanceId, type RunSnapshot, taskInstance } from "../lib/stores/runs/port.ts";
 import { count, table } from "./table.ts";
 
 /** The summary of one stage of a run. `seconds` is that of the last attempt; null without an attempt. */
 interface StageSummary {
   readonly stage: string;
+  /** Of an instance of a mapped task: the index of its item. Null for the task itself. */
+  readonly map_index: number | null;
+  /** Of a mapped task that has its instances: how many are in each state. */
+  readonly mapped: MappedSummary["counts"] | null;
   readonly state: string;
   readonly rows_in: number;
   readonly rows_out: number;
@@ -35,20 +40,31 @@ export interface RunSummary {
 export function summarize({ run, tasks, attempts }: RunSnapshot, dag: WatchedDag | undefined): RunSummary {
   const order = topological(dag?.tasks ?? []);
   const placeOf = (id: string) => order.includes(id) ? order.indexOf(id) : order.length;
-  const stages = tasks.toSorted((a, b) => placeOf(a.task_id) - placeOf(b.task_id)).map(
-    (task): StageSummary => {
-      const stage = task.task_id;
-      const own = attempts.filter(({ task_id }) => task_id === stage);
-      const last = own.findLast(({ attempt }) => attempt === task.attempts);
+  const mapped = summarizeMapped({ tasks, attempts });
+  const byTask = Map.groupBy(attempts, ({ task_id }) => task_id);
+  const ids = tasks.map((task) => ({ task, ...taskInstance(task.task_id) }));
+  const inOrder = ids.sort((a, b) =>
+    placeOf(a.task_id) - placeOf(b.task_id) || (a.map_index ?? -1) - (b.map_index ?? -1)
+  );
+  const stages = inOrder.map(
+    ({ task, task_id: stage, map_index }): StageSummary => {
+      const own = byTask.get(task.task_id) ?? [];
+      const summary = mapped.get(task.task_id);
+      const last = summary ?? own.findLast(({ attempt }) => attempt === task.attempts);
+      const running = own.at(-1);
       return {
         stage,
+        map_index,
+        mapped: summary?.counts ?? null,
         state: task.state,
         rows_in: last?.rows_in ?? 0,
         rows_out: last?.rows_out ?? 0,
         quarantined: last?.quarantined ?? 0,
-        attempts: own.length,
-        seconds: last === undefined ? null : seconds(last),
-        progress: last?.state === "running" ? { done: last.progress_done, total: last.progress_total } : null,
+        attempts: summary?.attempts ?? own.length,
+        seconds: last?.started_at ? seconds(last as Timed) : null,
+        progress: running?.state === "running"
+          ? { done: running.progress_done, total: running.progress_total }
+          : null,
         error: task.error,
       };
     },
@@ -81,9 +97,12 @@ function seconds({ started_at, ended_at }: Timed): number | null {
 /** The summary as a table for a person. Colours go where the stream takes them and NO_COLOR is not set. */
 export function summaryTable({ run_id, state, error, seconds, stages, left_out }: RunSummary): string {
   const head = ["stage", "state", "rows in", "rows out", "quarantined", "time"];
-  const body = stages.map((s) => [
-    s.stage,
-    s.state,
+  // Of instances, only those that failed: a mapped task may have a thousand.
+  const shown = stages.filter((s) => s.map_index === null || s.state === "failed");
+  const nameOf = (s: StageSummary) => s.map_index === null ? s.stage : instanceId(s.stage, s.map_index);
+  const body = shown.map((s) => [
+    nameOf(s),
+    s.mapped === null ? s.state : `${s.state} (${countsText({ counts: s.mapped })})`,
     count(s.rows_in),
     s.progress === null ? count(s.rows_out) : `${s.progress.done} of ${s.progress.total ?? "?"}`,
     count(s.quarantined),
@@ -96,9 +115,9 @@ export function summaryTable({ run_id, state, error, seconds, stages, left_out }
   const [title = "", ...lines] = table(head, body, 2);
   return [
     styleText("bold", title),
-    ...lines.map((line, i) => styleText(colour(body[i]?.[1] ?? ""), line)),
+    ...lines.map((line, i) => styleText(colour(shown[i]?.state ?? ""), line)),
     styleText(["bold", skipped ? "gray" : colour(state)], `run ${run_id}: ${outcome}${total}`),
-    ...stages.filter((s) => s.state === "failed").map((s) => styleText("red", `${s.stage}: ${s.error}`)),
+    ...shown.filter((s) => s.state === "failed").map((s) => styleText("red", `${nameOf(s)}: ${s.error}`)),
     ...left_out.map((error) => styleText("red", `Left out: ${error}`)),
   ].join("\n");
 }

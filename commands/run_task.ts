@@ -18,7 +18,6 @@ export interface RunTaskOptions {
   readonly runId: string;
   readonly attempt?: number;
   readonly mapIndex?: number;
-  readonly item?: string;
   readonly from?: string;
   readonly to?: string;
   readonly output?: string;
@@ -31,12 +30,6 @@ export interface RunTaskOptions {
  * ends it exits with 98, although it is done, as `pipeline` exits with 1 then. A retry would find the same sources.
  */
 export async function runOneTask(config: Config, taskOptions: RunTaskOptions): Promise<number> {
-  if (taskOptions.mapIndex !== undefined || taskOptions.item !== undefined) {
-    throw new ParleyError(
-      "unsupported",
-      `the task "${taskOptions.task}" is not mapped over items: omit --map-index and --item`,
-    );
-  }
   if (taskOptions.output !== undefined) checkWritable(taskOptions.output);
   const order = await orderOf(config, taskOptions);
   return await withExecutor(config, async ({ options, shutdown }) => {
@@ -67,13 +60,13 @@ export async function runOneTask(config: Config, taskOptions: RunTaskOptions): P
 async function orderOf(config: Config, options: RunTaskOptions): Promise<TaskOrder> {
   const dag = await dagOf(config, options.dag);
   if (!dag.tasksById.has(options.task)) throw noSuchTask(dag, options.task);
-  const attempt = options.attempt === undefined ? {} : { attempt: options.attempt };
   return {
     dag_id: dag.id,
     task_id: options.task,
     run_id: readRunId(options.runId),
     ...intervalOf(options),
-    ...attempt,
+    ...options.mapIndex !== undefined && { map_index: options.mapIndex },
+    ...options.attempt !== undefined && { attempt: options.attempt },
   };
 }
 

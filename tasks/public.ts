@@ -98,6 +98,11 @@ const TASK = z.strictObject({
   pool: z.string().optional(),
   pool_slots: count.optional(),
   priority: z.number().optional(),
+  expand: z.strictObject({
+    over: z.string(),
+    max_map_length: count.optional(),
+    max_active: count.optional(),
+  }).optional(),
   allow_failure: z.boolean().optional(),
   run: z.custom((value) => typeof value === "function", "must be a function"),
 });

@@ -85,6 +85,7 @@ Deno.test("docs/own_dag.md and docs/own_store.md work as written, with `dag new`
     await deno(root, "test", "--allow-read", "--no-check", "tests/architecture_test.ts");
     await deno(root, "task", "dag", "new", "first");
     assert.match(await deno(root, "task", "dag", "test", "dags/unseen.ts"), /unseen: success/);
+    assert.match(await deno(root, "task", "dag", "test", "dags/categories.ts"), /categories: success/);
     Deno.writeTextFileSync(`${root}/dags/wrong.ts`, 'export const days: number = "seven";');
     await assert.rejects(() => deno(root, "task", "dag", "test", "dags/wrong.ts"), /TS2322/);
     for (const { created, tests } of followed) {

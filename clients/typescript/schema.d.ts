@@ -397,7 +397,7 @@ export interface paths {
         put?: never;
         /**
          * Run what failed in a run again
-         * @description The run is queued again with the tasks that failed, or with the task `task_id` and all that need it. 409 if nothing has failed, or if the run has not ended.
+         * @description The run is queued again with the tasks that failed, or with the task `task_id` and all that need it; with `map_index`, with that instance of it alone and all that need it. 409 if nothing has failed, or if the run has not ended.
          */
         post: operations["retryRun"];
         delete?: never;
@@ -1286,9 +1286,15 @@ export interface components {
             cancel_requested: boolean;
             tasks: components["schemas"]["TaskOfRun"][];
         };
-        /** @description Times and rows are those of its newest attempt. */
+        /** @description Times and rows are those of its newest attempt; of a mapped task, those of all its instances. */
         TaskOfRun: {
             task_id: string;
+            /** @description Of an instance of a mapped task: the index of its item. Null for the task itself. */
+            map_index: number | null;
+            /** @description Of a mapped task that has its instances: how many are in each state. */
+            mapped: {
+                [key: string]: number;
+            } | null;
             /** @enum {string} */
             state: "waiting" | "ready" | "running" | "success" | "failed" | "skipped" | "upstream_failed" | "cancelled" | "removed";
             attempts: number;
@@ -1301,7 +1307,7 @@ export interface components {
         };
         RetriedRun: {
             run: components["schemas"]["RunDetails"];
-            /** @description Its tasks that run again. */
+            /** @description Its tasks that run again; an instance of a mapped task as `embed[3]`. */
             cleared: string[];
         };
         StartedBackfill: {
@@ -2590,6 +2596,7 @@ export interface operations {
             content: {
                 "application/json": {
                     task_id?: string;
+                    map_index?: number;
                 };
             };
         };

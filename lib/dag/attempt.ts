@@ -2,12 +2,13 @@ import { retryAfter } from "../core/backoff.ts";
 import { type Clock, iso } from "../core/clock.ts";
 import { messageOf, ParleyError, withCauses } from "../core/errors.ts";
 import type { Json } from "../core/types.ts";
-import type {
-  AttemptProgress,
-  AttemptRecord,
-  EndedAttempt,
-  LogLine,
-  TaskRecord,
+import {
+  type AttemptProgress,
+  type AttemptRecord,
+  type EndedAttempt,
+  type LogLine,
+  taskInstance,
+  type TaskRecord,
 } from "../stores/runs/port.ts";
 import { DEFAULT_POOL, type RetryDecision, type TaskDefinition } from "./define.ts";
 import { AttemptRecorder } from "./attempt_recorder.ts";
@@ -70,6 +71,8 @@ interface AttemptOptions<Services> {
   readonly services: Services;
   readonly clock: Clock;
   readonly output: (task_id: string) => Json;
+  /** Of an instance of a mapped task. */
+  readonly item: Json;
   /** What an earlier attempt saved. */
   readonly checkpoint: () => Promise<Json>;
   readonly saveCheckpoint: (value: Json) => Promise<void>;
@@ -153,6 +156,7 @@ export class Attempt<Services> {
     if (!(result instanceof Branch)) {
       return outcome("success", { output: asJson(result ?? null, "returned") });
     }
+    if (this.options.definition.expand !== undefined) throw new Fail("a mapped task cannot branch");
     const unknown = result.to.find((id) => !this.options.dependents.includes(id));
     if (unknown !== undefined) {
       throw new Fail(`it branches to "${unknown}", which is not one of the tasks that need it`);
@@ -211,19 +215,22 @@ export class Attempt<Services> {
   }
 
   private context(stored: Json): TaskContext<Services> {
-    const { run, record: { task_id, attempt }, services, output, events } = this.options;
+    const { run, record: { task_id: id, attempt }, services, output, item, events } = this.options;
+    const { task_id, map_index } = taskInstance(id);
     const { recorder } = this;
     let checkpoint = stored;
     return {
       services,
       run,
       task_id,
+      map_index,
+      item: <Item>() => item as Item,
       attempt,
       signal: this.controller.signal,
       output: <Output>(id: string) => output(id) as Output,
       progress: (progress) => {
         recorder.setProgress(progress);
-        if (!recorder.isClosed) events.progress(task_id, recorder.progress.done, recorder.progress.total);
+        if (!recorder.isClosed) events.progress(id, recorder.progress.done, recorder.progress.total);
       },
       rows: (counts) => recorder.setRows(counts),
       reads: (use) => recorder.addUse("input", use),

@@ -16,9 +16,10 @@ export function createAttempt<Services>(
     start: Start;
     lease: Lease;
     output: (task_id: string) => Json;
+    item: Json;
   },
 ): Attempt<Services> {
-  const { dag, definition, run, start: { attempt: record, task }, lease, output } = options;
+  const { dag, definition, run, start: { attempt: record, task }, lease, output, item } = options;
   const { runs, services, clock, owner, observer, around } = engine;
   const { task_id, attempt } = record;
   const { run_id, dag_id } = run;
@@ -33,6 +34,7 @@ export function createAttempt<Services>(
     services,
     clock,
     output,
+    item,
     // A first attempt has no checkpoint.
     checkpoint: () =>
       attempt === 1 ? Promise.resolve(null) : lease.withRetry(() => runs.checkpoint({ run_id, task_id })),

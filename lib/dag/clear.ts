@@ -1,13 +1,20 @@
 import type { Clock } from "../core/clock.ts";
 import { ParleyError } from "../core/errors.ts";
-import type { RunChanges, RunRecord, RunRecordStore, RunSnapshot, TaskRecord } from "../stores/runs/port.ts";
+import {
+  type RunChanges,
+  type RunRecord,
+  type RunRecordStore,
+  type RunSnapshot,
+  taskInstance,
+  type TaskRecord,
+} from "../stores/runs/port.ts";
 import { type Dag, noSuchTask } from "./define.ts";
 import { reachable } from "./graph.ts";
-import { reset } from "./state.ts";
+import { instancesOf, reset } from "./state.ts";
 
 /** Which tasks of an ended run are to run again. */
 export interface ClearScope {
-  /** Default all. */
+  /** Default all. Of a mapped task either all instances, by its id, or some, by theirs. */
   readonly tasks?: readonly string[];
   /** And all tasks that these need, directly or not. */
   readonly upstream?: boolean;
@@ -19,23 +26,51 @@ export interface ClearScope {
 
 /**
  * The ids of the tasks to clear, in the dag's order. Downstream tasks that ended without running, such as upstream_failed ones,
- * are included. Throws `invalid` for a task that does not exist.
+ * are included. Of a mapped task, `failed` selects the failed instances. Throws `invalid` for a task that does not exist.
  */
 export function tasksToClear<Services>(
   dag: Dag<Services>,
   tasks: readonly TaskRecord[],
   scope: ClearScope,
 ): string[] {
-  const unknown = scope.tasks?.find((id) => !dag.tasksById.has(id));
+  const instances = instancesOf(tasks);
+  const isKnown = (id: string) =>
+    dag.tasksById.has(id) || instances.get(taskInstance(id).task_id)?.some(({ task_id }) => task_id === id);
+  const unknown = scope.tasks?.find((id) => !isKnown(id));
   if (unknown !== undefined) throw noSuchTask(dag, unknown);
-  const roots = scope.tasks ?? [...dag.tasksById.keys()];
+  const named = scope.tasks ?? [...dag.tasksById.keys()];
+  const roots = named.map((id) => taskInstance(id).task_id);
   const chosen = new Set(roots);
   if (scope.upstream) addAll(chosen, reachable(roots, (id) => dag.tasksById.get(id)?.needs ?? []));
   if (scope.downstream) addAll(chosen, reachable(roots, (id) => dag.dependents.get(id) ?? []));
   const failedIds = new Set(tasks.filter(hasFailed).map(({ task_id }) => task_id));
   const selected = [...chosen].filter((id) => !scope.failed || failedIds.has(id));
   const all = addAll(new Set(selected), downstream(dag, tasks, selected));
-  return [...dag.tasksById.keys()].filter((id) => all.has(id));
+  return dag.tasks.filter(({ id }) => all.has(id)).flatMap(({ id, needs = [] }) => {
+    // With another list there are other instances.
+    if (needs.some((need) => all.has(need)) || named.includes(id) && !scope.failed) return [id];
+    const some = (instances.get(id) ?? []).filter((task) =>
+      scope.failed ? hasFailed(task) : named.includes(task.task_id)
+    );
+    return some.length === 0 ? [id] : some.map(({ task_id }) => task_id);
+  });
+}
+
+/**
+ * The tasks as they are once those of these ids are cleared; the others are left out. A mapped task loses its instances, or, if
+ * only some of them are cleared, is running again.
+ */
+export function clearedTasks(tasks: readonly TaskRecord[], ids: Iterable<string>): TaskRecord[] {
+  const cleared = new Set(ids);
+  const reopened = new Set([...cleared].map((id) => taskInstance(id).task_id));
+  return tasks.flatMap((task): TaskRecord[] => {
+    const { task_id, map_index } = taskInstance(task.task_id);
+    if (map_index !== null && cleared.has(task_id)) return [{ ...task, state: "removed" }];
+    if (cleared.has(task.task_id)) {
+      return [map_index === null ? reset(task) : { ...reset(task), state: "ready" }];
+    }
+    return map_index === null && reopened.has(task_id) ? [{ ...task, state: "running", error: null }] : [];
+  });
 }
 
 /** Tasks downstream of these that ended by their trigger rule, without running. */
@@ -50,7 +85,7 @@ export function downstream<Services>(
   );
   const next = (id: string) =>
     (dag.dependents.get(id) ?? []).filter((dependent) => endedByRule.has(dependent));
-  return reachable(ids.flatMap(next), next);
+  return reachable(ids.flatMap((id) => next(taskInstance(id).task_id)), next);
 }
 
 /** The changes of clearing: the tasks wait again, their attempts stay as history, and the run is queued. */
@@ -65,7 +100,7 @@ function planClear(
       `run ${run.run_id} has not ended: wait for it, or cancel it, before clearing its tasks`,
     );
   }
-  const cleared = tasks.filter(({ task_id }) => ids.includes(task_id)).map(reset);
+  const cleared = clearedTasks(tasks, ids);
   if (cleared.length === 0) return {};
   return {
     run: {
@@ -76,7 +111,7 @@ function planClear(
       ...options.backfill_id !== undefined && { backfill_id: options.backfill_id },
     },
     tasks: cleared,
-    discard: options.keep_checkpoints ? [] : ids,
+    discard: options.keep_checkpoints ? [] : cleared.map(({ task_id }) => task_id),
   };
 }
 

@@ -3,7 +3,7 @@ import { type z } from "../../deps.ts";
 import { messageOf, ParleyError } from "../core/errors.ts";
 import { canonicalJson } from "../core/json.ts";
 import { didYouMean } from "../did_you_mean.ts";
-import type { ActiveLimits } from "../stores/runs/port.ts";
+import { type ActiveLimits, taskInstance } from "../stores/runs/port.ts";
 import { checkGraph } from "./graph.ts";
 import { checkRule } from "./trigger_rules.ts";
 import { checkSchedule, type Schedule } from "./schedule.ts";
@@ -21,6 +21,19 @@ interface RetryPolicy {
   readonly cap_ms?: number;
   readonly decide?: (error: unknown) => RetryDecision;
 }
+
+/** Dynamic task mapping: the task becomes one instance for each item of a list that is known only when the run is in progress. */
+interface Expansion {
+  /** The task, of those that it needs, that returns the list. An empty list skips the mapped task. */
+  readonly over: string;
+  /** The most instances: a longer list fails the task. Default {@link MAX_MAP_LENGTH}. */
+  readonly max_map_length?: number;
+  /** Instances of one run that run at one time. Default: as many as the pool has room for. */
+  readonly max_active?: number;
+}
+
+/** As Airflow's `max_map_length` is by default. */
+export const MAX_MAP_LENGTH = 1_024;
 
 export interface TaskDefinition<Services> {
   readonly id: string;
@@ -43,6 +56,8 @@ export interface TaskDefinition<Services> {
   readonly pool_slots?: number;
   /** Higher starts first. Default 0. */
   readonly priority?: number;
+  /** One instance for each item of a list. Retries, limits and pool slots are then those of an instance. */
+  readonly expand?: Expansion;
   /** If true, its failure does not fail the run. */
   readonly allow_failure?: boolean;
   readonly inputs?: readonly Dataset[];
@@ -127,6 +142,7 @@ export function defineDag<Services>(definition: DagDefinition<Services>): Dag<Se
   for (const task of definition.tasks) {
     checkRule(task, fault);
     checkLimits(task, fault);
+    checkExpansion(task, fault);
   }
   checkActiveRuns(definition, fault);
   checkScheduled(definition, fault);
@@ -155,12 +171,22 @@ function checkLimits<Services>(task: TaskDefinition<Services>, fault: Fault): vo
     ["retries.count", task.retries?.count, 0],
     ["retries.base_ms", task.retries?.base_ms, 0],
     ["retries.cap_ms", task.retries?.cap_ms, 0],
+    ["expand.max_map_length", task.expand?.max_map_length, 1],
+    ["expand.max_active", task.expand?.max_active, 1],
   ];
   for (const [name, value, minimum] of limits) {
     if (value !== undefined && !(value >= minimum)) {
       throw fault(`task "${task.id}" has ${name} ${value}; the least is ${minimum}`);
     }
   }
+}
+
+function checkExpansion<Services>(
+  { id, expand, needs = [] }: TaskDefinition<Services>,
+  fault: Fault,
+): void {
+  if (expand === undefined || needs.includes(expand.over)) return;
+  throw fault(`task "${id}" expands over "${expand.over}", which it does not need: add it to needs`);
 }
 
 function checkActiveRuns<Services>({ max_active_runs = 1 }: DagDefinition<Services>, fault: Fault): void {
@@ -234,9 +260,18 @@ function structureHash<Services>(dag: DagDefinition<Services>): string {
     pool: task.pool ?? DEFAULT_POOL,
     weight: task.pool_slots ?? 1,
     tolerant: task.allow_failure ?? false,
+    ...task.expand && { expand: { ...task.expand } },
   }));
   tasks.sort((a, b) => a.id < b.id ? -1 : 1);
   return sha256(canonicalJson({ id: dag.id, tasks })).slice(0, 12);
+}
+
+/** The definition of a task, or of the mapped task that this is the id of an instance of. */
+export function definitionOf<Services>(
+  { tasksById }: Pick<Dag<Services>, "tasksById">,
+  id: string,
+): TaskDefinition<Services> | undefined {
+  return tasksById.get(taskInstance(id).task_id);
 }
 
 /** The error for a task that a dag does not have. */

@@ -11,10 +11,11 @@ import type {
 import { type Attempt, newAttempt, Stop } from "./attempt.ts";
 import { Wakeup } from "./wakeup.ts";
 import { RunInFlight } from "./run_in_flight.ts";
-import type { Dag, TaskDefinition } from "./define.ts";
+import { type Dag, definitionOf, type TaskDefinition } from "./define.ts";
 import type { ExecutorOptions, RunOutcome } from "./options.ts";
 import { createAttempt } from "./attempt_factory.ts";
 import { Lease } from "./lease.ts";
+import { outcomeOf } from "./trigger_rules.ts";
 import { afterAttempt, type AttemptEnd, lostAttempt, overdue, type RunEnd, started } from "./state.ts";
 
 /** How often a full pool is checked again: another process may have released its slots. */
@@ -147,7 +148,7 @@ export class RunDriver<Services> {
   }
 
   private applyEnd({ record, end }: { record: EndedAttempt; end: AttemptEnd }): EndedAttempt {
-    const definition = this.dag.tasksById.get(record.task_id);
+    const definition = definitionOf(this.dag, record.task_id);
     // If the dag no longer has the task, the attempt ends and the task stays removed.
     if (definition === undefined) return record;
     const at = { now: this.options.clock.now(), random: this.options.random };
@@ -173,7 +174,7 @@ export class RunDriver<Services> {
   }
 
   private definition(task_id: string): TaskDefinition<Services> {
-    const definition = this.dag.tasksById.get(task_id);
+    const definition = definitionOf(this.dag, task_id);
     if (definition === undefined) throw new Error(`task ${task_id} is not in dag ${this.dag.id}`);
     return definition;
   }
@@ -188,7 +189,8 @@ export class RunDriver<Services> {
       run: this.run,
       start,
       lease: this.lease,
-      output: (id) => this.run_in_flight.get(id).output,
+      output: (id) => this.run_in_flight.output(id),
+      item: this.run_in_flight.item(task.task_id),
     });
     this.options.observer?.taskStarted?.(task.task_id, start.attempt.attempt);
     const ended = attempt.run().then((result) => {
@@ -204,8 +206,7 @@ export class RunDriver<Services> {
     for (const record of ended) observer?.taskEnded?.(record, this.run_in_flight.get(record.task_id));
     const attempted = new Set(ended.map(({ task_id }) => task_id));
     for (const task of tasks) {
-      const neverRan = ["skipped", "upstream_failed", "cancelled", "removed"].includes(task.state);
-      if (neverRan && !attempted.has(task.task_id)) observer?.taskSettled?.(task);
+      if (outcomeOf(task.state) !== null && !attempted.has(task.task_id)) observer?.taskSettled?.(task);
     }
   }
 

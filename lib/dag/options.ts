@@ -9,7 +9,7 @@ export interface RunObserver {
   /** A line of a task's log. */
   taskLogged?(task_id: string, line: string): void;
   taskEnded?(attempt: EndedAttempt, task: TaskRecord): void;
-  /** A task that ended without an attempt: skipped, upstream_failed, cancelled, removed. */
+  /** A task that ended without an attempt: by its rule, by its deadline, or, if it is mapped, by its instances. */
   taskSettled?(task: TaskRecord): void;
 }
 

@@ -3,6 +3,8 @@ interface Readiness {
   readonly pool: string;
   /** Higher comes first. */
   readonly priority: number;
+  /** The mapped task that it is an instance of, which may have a limit of its own; null if it is of none. */
+  readonly group: string | null;
   /** Epoch milliseconds. */
   readonly ready_at: number;
 }
@@ -12,7 +14,7 @@ interface Bucket extends Omit<Readiness, "ready_at"> {
 }
 
 /**
- * The tasks that may start: those that are due, in buckets by pool and priority, first in first out; and those that wait for a
+ * The tasks that may start: those that are due, in buckets by pool, priority and group, first in first out; and those that wait for a
  * retry. The cost of {@link due} grows with what it returns, not with what waits.
  */
 export class ReadyTasks {
@@ -35,19 +37,19 @@ export class ReadyTasks {
     this.later.delete(id);
   }
 
-  /** Ids that are due, up to `limit` of each pool: a full pool must not hide the others. */
-  due(now: number, limit: number): string[] {
+  /** Ids that are due, up to `limit` of each pool, and up to `room` of a group: a full one must not hide the others. */
+  due(now: number, limit: number, room: (group: string) => number = () => Infinity): string[] {
     if (limit <= 0) return [];
     this.moveDue(now);
     const dueIds: string[] = [];
     const capacities = new Map<string, number>();
-    for (const { pool, ids } of this.buckets) {
-      let capacity = capacities.get(pool) ?? limit;
-      for (const id of ids) {
-        if (capacity-- <= 0) break;
-        dueIds.push(id);
-      }
-      capacities.set(pool, Math.max(0, capacity));
+    for (const { pool, group, ids } of this.buckets) {
+      const capacity = capacities.get(pool) ?? limit;
+      const taken = ids.values().take(
+        Math.max(0, Math.min(capacity, group === null ? Infinity : room(group))),
+      ).toArray();
+      dueIds.push(...taken);
+      capacities.set(pool, capacity - taken.length);
     }
     return dueIds;
   }
@@ -70,10 +72,12 @@ export class ReadyTasks {
     );
   }
 
-  private enqueue(id: string, { pool, priority }: Readiness): void {
-    let bucket = this.buckets.find((other) => other.pool === pool && other.priority === priority);
+  private enqueue(id: string, { pool, priority, group }: Readiness): void {
+    let bucket = this.buckets.find((other) =>
+      other.pool === pool && other.priority === priority && other.group === group
+    );
     if (bucket === undefined) {
-      bucket = { pool, priority, ids: new Set() };
+      bucket = { pool, priority, group, ids: new Set() };
       this.buckets.push(bucket);
       this.buckets.sort((a, b) => b.priority - a.priority);
     }

@@ -15,6 +15,8 @@ import { planEnd, type PlannedStart, planStart } from "./task_plan.ts";
 export interface TaskOrder {
   readonly dag_id: string;
   readonly task_id: string;
+  /** Of a mapped task: which item, from 0. */
+  readonly map_index?: number;
   /** Any text; the run is created if it does not exist. */
   readonly run_id: string;
   /** Of a new run. */
@@ -105,7 +107,8 @@ class TaskRunner<Services> {
       run,
       start,
       lease,
-      output: (id) => planned.outputs.get(id) ?? null,
+      output: planned.output,
+      item: planned.item,
     });
     const onStop = () => attempt.stop(new Stop("cancelled", "the engine that asked for it told it to stop"));
     stop.addEventListener("abort", onStop);
@@ -143,7 +146,8 @@ class TaskRunner<Services> {
         lease_until: now + ttl_ms,
       };
       const plan = (snapshot: RunSnapshot) => {
-        planned = planStart(this.dag, this.definition, snapshot, { by, attempt: this.order.attempt ?? 1 });
+        const { attempt = 1, map_index } = this.order;
+        planned = planStart(this.dag, this.definition, snapshot, { by, attempt, map_index });
         return { ...planned.changes, pools };
       };
       const { admitted } = await runs.revise({ run_id, now, plan });

@@ -1,7 +1,14 @@
 import { backoff } from "../core/backoff.ts";
 import { iso } from "../core/clock.ts";
-import type { AttemptRecord, AttemptState, EndedAttempt, RunState, TaskRecord } from "../stores/runs/port.ts";
-import type { Dag, RetryDecision, TaskDefinition } from "./define.ts";
+import {
+  type AttemptRecord,
+  type AttemptState,
+  type EndedAttempt,
+  type RunState,
+  taskInstance,
+  type TaskRecord,
+} from "../stores/runs/port.ts";
+import { type Dag, definitionOf, type RetryDecision, type TaskDefinition } from "./define.ts";
 import { outcomeOf } from "./trigger_rules.ts";
 
 /**
@@ -147,10 +154,26 @@ export function runEnd<Services>(dag: Dag<Services>, tasks: readonly TaskRecord[
   if (!dag.tasks.every(({ id }) => ended.has(id))) return null;
   if (tasks.some(({ state }) => state === "cancelled")) return { state: "cancelled", error: null };
   const failed = tasks.find(({ task_id, state }) =>
-    state === "failed" && dag.tasksById.get(task_id)?.allow_failure !== true
+    state === "failed" && definitionOf(dag, task_id)?.allow_failure !== true
   );
   if (failed === undefined) return { state: "success", error: whySkipped(tasks) };
   return { state: "failed", error: `${failed.task_id}: ${failed.error ?? "failed"}` };
+}
+
+/** How a mapped task ends by its instances, once all of them have ended. */
+export function mappedEnd(
+  instances: readonly TaskRecord[],
+): Pick<TaskRecord, "error"> & { readonly state: "success" | "failed" | "skipped" | "cancelled" } {
+  const of = (wanted: TaskRecord["state"]) => instances.filter(({ state }) => state === wanted);
+  if (of("cancelled").length > 0) return { state: "cancelled", error: null };
+  const [failed, skipped] = [of("failed"), of("skipped")];
+  const [first] = failed;
+  if (first !== undefined) {
+    const count = `${failed.length} of ${instances.length} instances failed`;
+    return { state: "failed", error: `${count}; ${first.task_id}: ${first.error ?? "failed"}` };
+  }
+  if (skipped.length < instances.length) return { state: "success", error: null };
+  return { state: "skipped", error: skipped[0]?.error ?? null };
 }
 
 /** Why all tasks were skipped; null if one ran. */
@@ -162,21 +185,41 @@ function whySkipped(tasks: readonly TaskRecord[]): string | null {
 
 /**
  * Fits the stored tasks of a run to the dag as it is now: finished tasks stay, tasks that are gone are removed, new
- * ones wait, and so do removed ones that are back.
+ * ones wait, and so do removed ones that are back, and a task that is no longer mapped.
  */
 export function reconcile<Services>(
   dag: Dag<Services>,
   stored: readonly TaskRecord[],
 ): { tasks: TaskRecord[]; changed: string[] } {
   const storedIds = new Set(stored.map(({ task_id }) => task_id));
+  const expanded = instancesOf(stored);
   const changed: string[] = [];
   const existing = stored.map((task): TaskRecord => {
-    const isGone = !dag.tasksById.has(task.task_id) && outcomeOf(task.state) === null;
+    const definition = definitionOf(dag, task.task_id);
+    const isKnown = definition !== undefined && (definition.expand !== undefined || !isInstance(task));
+    const isGone = !isKnown && outcomeOf(task.state) === null;
     const isBack = dag.tasksById.has(task.task_id) && task.state === "removed";
-    if (!isGone && !isBack) return task;
+    const isUnmapped = isKnown && task.state === "running" && definition.expand === undefined &&
+      expanded.has(task.task_id);
+    if (!isGone && !isBack && !isUnmapped) return task;
     changed.push(task.task_id);
     return isGone ? { ...task, state: "removed" } : reset(task);
   });
   const added = dag.tasks.filter(({ id }) => !storedIds.has(id)).map(({ id }) => newTask(id));
   return { tasks: [...existing, ...added], changed: [...changed, ...added.map(({ task_id }) => task_id)] };
+}
+
+/** The instances of each mapped task, in the order of their items. */
+export function instancesOf(tasks: readonly TaskRecord[]): Map<string, TaskRecord[]> {
+  const byTask = Map.groupBy(
+    tasks.filter((task) => isInstance(task) && task.state !== "removed"),
+    ({ task_id }) => taskInstance(task_id).task_id,
+  );
+  const index = ({ task_id }: TaskRecord) => taskInstance(task_id).map_index!;
+  for (const own of byTask.values()) own.sort((a, b) => index(a) - index(b));
+  return byTask;
+}
+
+export function isInstance({ task_id }: Pick<TaskRecord, "task_id">): boolean {
+  return taskInstance(task_id).map_index !== null;
 }

@@ -1,28 +1,39 @@
 import { iso } from "../core/clock.ts";
 import { ParleyError } from "../core/errors.ts";
 import type { Json } from "../core/types.ts";
-import type {
-  AttemptRecord,
-  EndedAttempt,
-  RunChanges,
-  RunRecord,
-  RunSnapshot,
-  Start,
-  TaskRecord,
+import {
+  type AttemptRecord,
+  type EndedAttempt,
+  instanceId,
+  type RunChanges,
+  type RunRecord,
+  type RunSnapshot,
+  type Start,
+  type TaskRecord,
 } from "../stores/runs/port.ts";
 import { outcomeOf } from "./trigger_rules.ts";
 import { newAttempt } from "./attempt.ts";
 import { RunInFlight } from "./run_in_flight.ts";
-import { downstream } from "./clear.ts";
+import { clearedTasks, downstream } from "./clear.ts";
 import type { Dag, TaskDefinition } from "./define.ts";
-import { afterAttempt, type AttemptEnd, lostAttempt, newTask, reset, started } from "./state.ts";
+import {
+  afterAttempt,
+  type AttemptEnd,
+  instancesOf,
+  isInstance,
+  lostAttempt,
+  newTask,
+  started,
+} from "./state.ts";
 
 /** One attempt of a task in an external run, about to be recorded. */
 export interface PlannedStart {
   readonly start: Start;
   readonly run: RunRecord;
-  /** What the tasks of the run have returned, by id. */
-  readonly outputs: ReadonlyMap<string, Json>;
+  /** What a task of the run has returned. */
+  readonly output: (task_id: string) => Json;
+  /** Of an instance of a mapped task. */
+  readonly item: Json;
   readonly changes: RunChanges;
 }
 
@@ -35,26 +46,34 @@ export function planStart<Services>(
   dag: Dag<Services>,
   definition: TaskDefinition<Services>,
   snapshot: RunSnapshot,
-  options: { by: Parameters<typeof newAttempt>[2] & { lease_until: number }; attempt: number },
+  options: {
+    by: Parameters<typeof newAttempt>[2] & { lease_until: number };
+    attempt: number;
+    map_index: number | undefined;
+  },
 ): PlannedStart {
   const { run, tasks, attempts } = snapshot;
-  const { id } = definition;
+  const { map_index } = options;
+  const id = map_index === undefined ? definition.id : instanceId(definition.id, map_index);
   const { now } = options.by;
   const running = attempts.filter(({ task_id, state }) => task_id === id && state === "running");
   checkStart(dag, snapshot.run, running, now);
-  checkNeeds(dag, definition, snapshot);
-  const before = tasks.find(({ task_id }) => task_id === id) ?? newTask(id);
+  const current = new RunInFlight(dag, tasks);
+  checkNeeds(current, definition, run);
+  checkInstance(current, definition, { run, id });
+  const before = current.has(id) ? current.get(id) : newTask(id);
   const task = started({ ...before, lost: before.lost + running.length, branch: null }, now, options.attempt);
-  const inFlight = new RunInFlight(dag, reopened(dag, snapshot, task)).all();
+  const inFlight = new RunInFlight(dag, reopened(dag, { ...snapshot, tasks: current.all() }, task));
   const stored = new Set(tasks);
   const start = { task, attempt: newAttempt(task, definition, options.by) };
   return {
     start,
     run,
-    outputs: new Map(inFlight.map(({ task_id, output }) => [task_id, output])),
+    output: (task_id) => inFlight.output(task_id),
+    item: inFlight.item(id),
     changes: {
       run: { state: "running", started_at: run.started_at ?? iso(now), ended_at: null, error: null },
-      tasks: inFlight.filter((other) => other !== task && !stored.has(other)),
+      tasks: inFlight.all().filter((other) => other !== task && !stored.has(other)),
       ended: running.map((attempt) => lostAttempt(attempt, now).record),
       starts: [start],
     },
@@ -79,11 +98,10 @@ function checkStart<Services>(
 
 /** A task reads the output of its needs, so its rule waits for them, whatever the order of the outside engine. */
 function checkNeeds<Services>(
-  dag: Dag<Services>,
+  inFlight: RunInFlight<Services>,
   { id, needs = [] }: TaskDefinition<Services>,
-  { run, tasks }: RunSnapshot,
+  run: RunRecord,
 ): void {
-  const inFlight = new RunInFlight(dag, tasks);
   if (inFlight.get(id).state !== "waiting") return;
   const open = needs.filter((need) => outcomeOf(inFlight.get(need).state) === null);
   const isRunning = open.some((need) => inFlight.get(need).state === "running");
@@ -95,6 +113,28 @@ function checkNeeds<Services>(
   );
 }
 
+/** Of a mapped task the outside engine runs each instance. */
+function checkInstance<Services>(
+  inFlight: RunInFlight<Services>,
+  { id: task_id, expand }: TaskDefinition<Services>,
+  { run, id }: { run: RunRecord; id: string },
+): void {
+  const refuse = (reason: string) =>
+    new ParleyError("invalid", `task ${task_id} of run ${run.run_id} ${reason}`);
+  if (expand === undefined) {
+    if (id !== task_id) throw refuse("is not mapped over items: omit --map-index");
+    return;
+  }
+  const { state, error } = inFlight.get(task_id);
+  const items = instancesOf(inFlight.all()).get(task_id) ?? [];
+  if (items.length === 0) throw refuse(`has no instances: ${error ?? state}`);
+  if (!inFlight.has(id) || id === task_id) {
+    throw refuse(
+      `is mapped over ${items.length} items: choose one by --map-index, from 0 to ${items.length - 1}`,
+    );
+  }
+}
+
 /** The run's tasks with `task` running; downstream tasks that had ended without an attempt wait again. */
 function reopened<Services>(
   dag: Dag<Services>,
@@ -103,9 +143,12 @@ function reopened<Services>(
 ): TaskRecord[] {
   const newest = new Map(attempts.map(({ task_id, state }) => [task_id, state as string]));
   const after = downstream(dag, tasks, [task.task_id]);
-  const otherTasks = tasks.filter(({ task_id }) => task_id !== task.task_id);
   const endedByRule = ({ task_id, state }: TaskRecord) => after.has(task_id) && newest.get(task_id) !== state;
-  return [...otherTasks.map((other) => endedByRule(other) ? reset(other) : other), task];
+  const ids = tasks.filter(endedByRule).map(({ task_id }) => task_id);
+  // A mapped task is running while one of its instances is.
+  const cleared = clearedTasks(tasks, isInstance(task) ? [...ids, task.task_id] : ids);
+  const byId = new Map([...tasks, ...cleared, task].map((each) => [each.task_id, each]));
+  return [...byId.values()];
 }
 
 /**

@@ -61,11 +61,18 @@ export interface TaskContext<Services> {
   readonly services: Services;
   readonly run: RunInfo;
   readonly task_id: string;
+  /** Which item of a mapped task this instance has, from 0; null if the task is not mapped. */
+  readonly map_index: number | null;
+  /** That item, as the type that the caller knows it has; null if the task is not mapped. */
+  item<Item = Json>(): Item;
   /** 1 for the first try. */
   readonly attempt: number;
   /** Aborted by timeout, cancel, deadline or shutdown; its reason says which. */
   readonly signal: AbortSignal;
-  /** What an upstream task returned, as the type that the caller knows it has; null if it was skipped and left nothing. */
+  /**
+   * What an upstream task returned, as the type that the caller knows it has; null if it was skipped and left nothing. Of a
+   * mapped task, what its instances returned, in the order of their items.
+   */
   output<Output = Json>(task_id: string): Output;
   progress(p: Progress): void;
   rows(counts: Partial<RowCounts>): void;

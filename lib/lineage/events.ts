@@ -1,6 +1,12 @@
 import { Buffer, hash } from "../../deps.ts";
 import type { JsonObject } from "../core/types.ts";
-import type { AttemptRecord, LineageEntry, RunRecord, UnsentAttempt } from "../stores/runs/port.ts";
+import {
+  type AttemptRecord,
+  type LineageEntry,
+  type RunRecord,
+  taskInstance,
+  type UnsentAttempt,
+} from "../stores/runs/port.ts";
 
 /** Where events come from: the namespace of their jobs, and the version of the Parley that makes them. */
 interface Origin {
@@ -56,7 +62,7 @@ export function eventsOf({ run, attempt, lineage }: UnsentAttempt, origin: Origi
     schemaURL: `${SPEC}/2-0-2/OpenLineage.json#/$defs/RunEvent`,
     job: {
       namespace: origin.namespace,
-      name: `${run.dag_id}.${task_id}`,
+      name: `${run.dag_id}.${taskInstance(task_id).task_id}`,
       facets: { jobType: facet("2-0-4/JobTypeJobFacet", jobType) },
     },
   };

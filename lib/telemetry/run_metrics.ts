@@ -5,6 +5,7 @@ import {
   type RunRecord,
   type RunRecordStore,
   type RunSnapshot,
+  taskInstance,
 } from "../stores/runs/port.ts";
 import {
   counter,
@@ -151,7 +152,8 @@ export class RunMetrics {
   }
 
   private countAttempt(dag: string, attempt: AttemptRecord): void {
-    const { task_id: task, state, started_at, ended_at } = attempt;
+    const { state, started_at, ended_at } = attempt;
+    const { task_id: task } = taskInstance(attempt.task_id);
     this.attempts.withLabels({ dag, task, state }).n++;
     this.taskSeconds.withLabels({ dag, task }).observe(seconds(started_at, ended_at ?? started_at));
     this.rows.withLabels({ dag, task, rows: "in" }).n += attempt.rows_in;

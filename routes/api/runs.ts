@@ -4,15 +4,18 @@ import { ParleyError } from "../../lib/core/errors.ts";
 import type { JsonObject } from "../../lib/core/types.ts";
 import { retryRun } from "../../lib/dag/clear.ts";
 import type { Dag } from "../../lib/dag/define.ts";
+import { summarizeMapped } from "../../lib/dag/mapped_summary.ts";
 import { noSuchDag, requestRun } from "../../lib/dag/runs.ts";
 import {
   type AttemptRecord,
+  instanceId,
   RUN_STATES,
   type RunRecord,
   type RunSnapshot,
   type RunStore,
   statusOf,
   TASK_STATES,
+  taskInstance,
 } from "../../lib/stores/runs/port.ts";
 import { apiEndpoint } from "../http/api_endpoint.ts";
 import { cursorOf, partsOf } from "../http/cursor.ts";
@@ -59,6 +62,12 @@ const RUN_DETAILS = z.lazy(() => {
   const count = z.int().min(0);
   const task = z.object({
     task_id: z.string(),
+    map_index: count.nullable().meta({
+      description: "Of an instance of a mapped task: the index of its item. Null for the task itself.",
+    }),
+    mapped: z.partialRecord(z.enum(TASK_STATES), count).nullable().meta({
+      description: "Of a mapped task that has its instances: how many are in each state.",
+    }),
     state: z.enum(TASK_STATES),
     attempts: count,
     started_at: TIME.nullable(),
@@ -67,7 +76,11 @@ const RUN_DETAILS = z.lazy(() => {
     rows_in: count,
     rows_out: count,
     quarantined: count,
-  }).meta({ id: "TaskOfRun", description: "Times and rows are those of its newest attempt." });
+  }).meta({
+    id: "TaskOfRun",
+    description:
+      "Times and rows are those of its newest attempt; of a mapped task, those of all its instances.",
+  });
   return z.object({ ...RUN.def.getter().shape, tasks: z.array(task) }).meta({ id: "RunDetails" });
 });
 
@@ -208,12 +221,20 @@ export const cancelRun = apiEndpoint({
   },
 });
 
-const Retry = z.strictObject({ task_id: z.string("task_id must be a text").exactOptional() }, {
+const Retry = z.strictObject({
+  task_id: z.string("task_id must be a text").exactOptional(),
+  map_index: z.int("map_index must be a whole number").min(0, "map_index must be 0 or more").exactOptional(),
+}, {
   error: (issue) =>
-    issue.code === "unrecognized_keys" ? "only task_id is known" : 'the body must be {} or {"task_id"}',
-});
+    issue.code === "unrecognized_keys"
+      ? "only task_id and map_index are known"
+      : 'the body must be {}, {"task_id"} or {"task_id", "map_index"}',
+}).refine(
+  ({ task_id, map_index }) => task_id !== undefined || map_index === undefined,
+  "map_index needs task_id",
+);
 
-/** `POST /pipeline/runs/:run_id/retry` with `{ task_id? }`. */
+/** `POST /pipeline/runs/:run_id/retry` with `{ task_id?, map_index? }`. */
 export const retryFailed = apiEndpoint({
   method: "POST",
   route: "/pipeline/runs/:run_id/retry",
@@ -222,8 +243,8 @@ export const retryFailed = apiEndpoint({
   tag: "pipeline",
   summary: "Run what failed in a run again",
   description:
-    "The run is queued again with the tasks that failed, or with the task `task_id` and all that need it. 409 if nothing has " +
-    "failed, or if the run has not ended.",
+    "The run is queued again with the tasks that failed, or with the task `task_id` and all that need it; with `map_index`, " +
+    "with that instance of it alone and all that need it. 409 if nothing has failed, or if the run has not ended.",
   params: PARAMS,
   body: { schema: Retry, max_bytes: MAX_BYTES },
   responses: {
@@ -232,7 +253,9 @@ export const retryFailed = apiEndpoint({
       schema: z.lazy(() =>
         z.object({
           run: RUN_DETAILS,
-          cleared: z.array(z.string()).meta({ description: "Its tasks that run again." }),
+          cleared: z.array(z.string()).meta({
+            description: "Its tasks that run again; an instance of a mapped task as `embed[3]`.",
+          }),
         })
           .meta({ id: "RetriedRun" })
       ),
@@ -243,7 +266,8 @@ export const retryFailed = apiEndpoint({
   async (
     { params: { run_id }, body, note },
   ) => {
-    const { task_id: task } = body;
+    const { task_id, map_index } = body;
+    const task = task_id === undefined || map_index === undefined ? task_id : instanceId(task_id, map_index);
     const { cleared } = await retryRun({
       dags: runnable,
       runs,
@@ -294,12 +318,25 @@ function bodyOf(run: RunRecord, now: number) {
 
 function detailsOf({ run, tasks, attempts }: RunSnapshot, now: number) {
   const newest = new Map<string, AttemptRecord>(attempts.map((attempt) => [attempt.task_id, attempt]));
+  const mapped = summarizeMapped({ tasks, attempts });
   return {
     ...bodyOf(run, now),
-    tasks: tasks.map(({ task_id, state, attempts, error }) => {
-      const { started_at = null, ended_at = null, rows_in = 0, rows_out = 0, quarantined = 0 } =
-        newest.get(task_id) ?? {};
-      return { task_id, state, attempts, started_at, ended_at, error, rows_in, rows_out, quarantined };
+    tasks: tasks.map(({ task_id: id, state, attempts, error }) => {
+      const summary = mapped.get(id);
+      const { started_at = null, ended_at = null, rows_in = 0, rows_out = 0, quarantined = 0 } = summary ??
+        newest.get(id) ?? {};
+      return {
+        ...taskInstance(id),
+        mapped: summary?.counts ?? null,
+        state,
+        attempts: summary?.attempts ?? attempts,
+        started_at,
+        ended_at,
+        error,
+        rows_in,
+        rows_out,
+        quarantined,
+      };
     }),
   };
 }

@@ -1,6 +1,6 @@
 /**
  * What the dag engine costs: a durable chain of 40 tasks of 10 ms, its overhead for each task, 10,000 tasks in one
- * run, and the query behind a page over 1,000 tasks. Every figure is of a file that is flushed at each commit.
+ * run, 1,000 instances of a mapped task, and the query behind a page over 1,000 tasks. Every figure is of a file that is flushed at each commit.
  *
  *     deno run --allow-read --allow-write --allow-env tests/bench/dag.ts
  */
@@ -77,15 +77,22 @@ async function benchOverhead(runs: SqliteRuns): Promise<void> {
   console.log(`overhead for each task (${gaps.length}): p50 ${figure(p50)}, p99 ${figure(p99)}`);
 }
 
-async function benchWide(runs: SqliteRuns, count: number): Promise<void> {
+const mapped = (count: number) =>
+  dagOf([
+    { id: "list", run: () => Promise.resolve(Array.from({ length: count }, (_, i) => ({ shard: i }))) },
+    { id: "each", needs: ["list"], expand: { over: "list" }, run: (c) => Promise.resolve(c.item()) },
+    { id: "end", needs: ["each"], run: (c) => Promise.resolve(c.output<unknown[]>("each").length) },
+  ]);
+
+async function benchWide(runs: SqliteRuns, what: string, count: number, dag: Dag<null>): Promise<void> {
   let peak = 0;
   const watch = setInterval(() => peak = Math.max(peak, Deno.memoryUsage().rss), 20);
   const before = Deno.memoryUsage().rss;
-  const { ms } = await timeRun(runs, independent(count));
+  const { ms } = await timeRun(runs, dag);
   clearInterval(watch);
   const mb = (bytes: number) => `${Math.round(bytes / 1_048_576)} MB`;
   console.log(
-    `${count.toLocaleString("en")} independent tasks in one run: ${(ms / 1_000).toFixed(2)} s, ` +
+    `${count.toLocaleString("en")} ${what} in one run: ${(ms / 1_000).toFixed(2)} s, ` +
       `${figure(ms / count)} each; peak rss ${mb(peak)}, ${mb(before)} before`,
   );
 }
@@ -109,7 +116,10 @@ const runs = new SqliteRuns({ path: `${dir}/runs.db` });
 await benchChain(runs);
 await benchOverhead(runs);
 await benchSnapshot(runs);
-await benchWide(runs, 2_500);
-await benchWide(runs, 10_000);
+for (let n = 0; n < 3; n++) {
+  await benchWide(runs, "instances of a mapped task", 1_000, mapped(1_000));
+  await benchWide(runs, "independent tasks", 1_000, independent(1_000));
+}
+for (const count of [2_500, 10_000]) await benchWide(runs, "independent tasks", count, independent(count));
 await runs.close();
 await Deno.remove(dir, { recursive: true });

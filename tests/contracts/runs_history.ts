@@ -57,6 +57,21 @@ export function runsHistoryContract(name: string, open: () => Promise<OpenRuns>)
     }, { task_id: "b", state: "waiting", ...none, rows_in: 0, rows_out: 0, quarantined: 0 }]);
   });
 
+  test("history() sums up the instances of a mapped task", async ({ runs }) => {
+    await add(runs, "r", {}, ["a", "step2", "step2[0]", "step2[10]"]);
+    await claim(runs, "p");
+    await attempt(runs, "r", "step2[0]", [{ state: "lost", rows_in: 9 }, { rows_in: 7, rows_out: 5 }]);
+    await attempt(runs, "r", "step2[10]", [{ rows_in: 1, quarantined: 1 }]);
+    const [found] = await runs.history(ALL);
+    assert.deepEqual(found?.tasks.map(({ task_id, attempts }) => [task_id, attempts]), [["a", 0], [
+      "step2",
+      2,
+    ]]);
+    const { lost, started_at, ended_at, rows_in, rows_out, quarantined } = found!.tasks[1]!;
+    assert.deepEqual([lost, rows_in, rows_out, quarantined], [1, 8, 5, 1]);
+    assert.deepEqual([started_at, ended_at], [iso(T0), iso(T0 + 1_500)]);
+  });
+
   test("history() returns one dag's runs since a time, newest first, up to the limit", async ({ runs }) => {
     for (const n of [1, 2, 3, 4]) await add(runs, `r${n}`, { created_at: iso(T0 + n) });
     await add(runs, "other", { dag_id: "e", created_at: iso(T0 + 5) });

@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { iso } from "../../lib/core/clock.ts";
 import { NOW } from "../lib/recommend/world.ts";
 import { appTest, type Opened } from "./app.ts";
-import { addFailedRun, DAG } from "./pages.ts";
+import { addFailedRun, DAG, pageTest } from "./pages.ts";
+import { dagOf, driveRun, options as engineOptions, runToEnd } from "../fixtures/dag.ts";
+import { Fail } from "../../lib/dag/types.ts";
 
 const READ = "a-read-key-of-32-characters-xxxx";
 const ADMIN = "an-admin-key-of-32-characters-xx";
@@ -176,4 +178,68 @@ appTest(
     }
   },
   { options },
+);
+
+let broken = true;
+const MAPPED = dagOf([
+  { id: "list", run: () => Promise.resolve(["a", "b", "c"]) },
+  {
+    id: "each",
+    needs: ["list"],
+    expand: { over: "list" },
+    run: (c) => {
+      c.rows({ in: 5, out: 2 });
+      c.log(`reads ${c.item()}`);
+      return broken && c.map_index === 1 ? Promise.reject(new Fail("broken")) : Promise.resolve();
+    },
+  },
+]);
+
+pageTest(
+  "a mapped task is shown as counts, and each instance with its state, times and log",
+  async ({ app, world }) => {
+    const { runs } = world.stores;
+    const engine = engineOptions({ runs, dag: MAPPED });
+    const { run_id } = (await runToEnd(engine)).snapshot.run;
+    const read = async () => (await (await app.request(`/pipeline/runs/${run_id}`)).json()).tasks;
+    const tasks = await read();
+    const pick = (
+      { task_id, map_index, mapped, state, rows_in }: Record<string, unknown>,
+    ) => [task_id, map_index, mapped, state, rows_in];
+    assert.deepEqual(tasks.map(pick), [
+      ["each", null, { success: 2, failed: 1 }, "failed", 15],
+      ["each", 0, null, "success", 5],
+      ["each", 1, null, "failed", 5],
+      ["each", 2, null, "success", 5],
+      ["list", null, null, "success", 0],
+    ]);
+    assert.ok(tasks[0].started_at <= tasks[1].started_at && tasks[0].ended_at >= tasks[3].ended_at);
+
+    const page = async (path: string) => await (await app.request(path)).text();
+    const run = await page(`/runs/${run_id}`);
+    assert.match(run, /2 success, 1 failed/);
+    assert.doesNotMatch(run, /id="task-each\[0\]"/);
+    const instances = await page(`/runs/${run_id}?task=each`);
+    assert.match(instances, /All 3 instances/);
+    assert.ok(
+      instances.indexOf('id="task-each[1]"') < instances.indexOf('id="task-each[0]"'),
+      "the failed one first",
+    );
+    const log = await page(`/runs/${run_id}?task=each%5B1%5D`);
+    assert.match(log, /reads b/);
+    assert.doesNotMatch(log, /reads a/);
+    assert.match(await page("/pipelines/test"), /each: failed \(2 success, 1 failed\)/);
+
+    broken = false;
+    const retried = await app.request(`/pipeline/runs/${run_id}/retry`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ task_id: "each", map_index: 1 }),
+    });
+    assert.deepEqual((await retried.json()).cleared, ["each[1]"]);
+    assert.equal((await driveRun(engine, run_id)).outcome, "success");
+    assert.deepEqual((await read())[0].mapped, { success: 3 });
+  },
+  { runnable: new Map([[MAPPED.id, MAPPED as never]]) },
+  { dags: new Map([[MAPPED.id, MAPPED as never]]) },
 );

@@ -57,6 +57,7 @@ export interface RunRecord {
 }
 
 export interface TaskRecord {
+  /** Of an instance of a mapped task, as {@link instanceId} makes it: attempts, logs and lineage have that id too. */
   readonly task_id: string;
   readonly state: TaskState;
   /** Attempts so far, of any outcome: the number of the newest one. */
@@ -117,11 +118,11 @@ export interface RunSnapshot {
   readonly attempts: readonly AttemptRecord[];
 }
 
-/** The outcome of one task of a run. Times and rows are its newest attempt's. */
+/** The outcome of one task of a run. Times and rows are its newest attempt's; of a mapped task, those of all its instances. */
 export interface TaskHistory {
   readonly task_id: string;
   readonly state: TaskState;
-  /** Attempts of any outcome. */
+  /** Attempts of any outcome; of a mapped task, 1 and the repeated ones. */
   readonly attempts: number;
   /** How many of them were lost with their process. */
   readonly lost: number;
@@ -555,6 +556,18 @@ export interface RunStore
   compact(options?: Abortable): Promise<void>;
   health(options?: HealthOptions): Promise<Health>;
   close(): Promise<void>;
+}
+
+/** The id of a mapped task's instance for the item at `map_index`: `embed[3]`. No task's own id has a bracket. */
+export function instanceId(task_id: string, map_index: number): string {
+  return `${task_id}[${map_index}]`;
+}
+
+/** The task's own id, and the index of its item if this is the id of an instance of a mapped task; else null. */
+export function taskInstance(id: string): { readonly task_id: string; readonly map_index: number | null } {
+  const bracket = id.indexOf("[");
+  if (bracket === -1) return { task_id: id, map_index: null };
+  return { task_id: id.slice(0, bracket), map_index: Number(id.slice(bracket + 1, -1)) };
 }
 
 type LeasedRun = Pick<RunRecord, "state" | "trigger" | "lease_until">;

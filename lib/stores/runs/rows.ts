@@ -126,10 +126,31 @@ type AttemptFact = readonly [
   rows_out: number,
   quarantined: number,
   lease_until: number | null,
+  attempts: number,
+  lost: number,
 ];
 export const TASK_FACTS = "task_id, state";
 export const ATTEMPT_FACTS =
-  "task_id, state, started_at, ended_at, rows_in, rows_out, quarantined, lease_until";
+  "task_id, state, started_at, ended_at, rows_in, rows_out, quarantined, lease_until, attempts, lost";
+
+/** The condition of ids of instances of mapped tasks, and the id of their task. SQLite has no function that finds a bracket. */
+const IS_INSTANCE = "task_id LIKE '%]'";
+const MAPPED_ID = "rtrim(rtrim(rtrim(task_id, ']'), '0123456789'), '[')";
+
+/** The tasks of the run \`r\` without instances of mapped tasks. */
+export const HISTORY_TASKS = `(SELECT * FROM pipeline_tasks WHERE run_id = r.run_id AND NOT ${IS_INSTANCE})`;
+/** The attempts of the run \`r\`. Those of a mapped task's instances are one, with the rows of those that succeeded. */
+export const HISTORY_ATTEMPTS = `(
+  SELECT task_id, attempt, state, started_at, ended_at, rows_in, rows_out, quarantined, lease_until, 1 AS attempts,
+    CASE state WHEN 'lost' THEN 1 ELSE 0 END AS lost
+  FROM pipeline_attempts WHERE run_id = r.run_id AND NOT ${IS_INSTANCE}
+  UNION ALL
+  SELECT ${MAPPED_ID}, 1, 'success', min(started_at), max(ended_at), ${
+  ["rows_in", "rows_out", "quarantined"].map((rows) =>
+    `sum(CASE state WHEN 'success' THEN ${rows} ELSE 0 END)`
+  )
+}, max(lease_until), count(*) - count(DISTINCT task_id) + 1, sum(CASE state WHEN 'lost' THEN 1 ELSE 0 END)
+  FROM pipeline_attempts WHERE run_id = r.run_id AND ${IS_INSTANCE} GROUP BY ${MAPPED_ID})`;
 
 export function historyOf({ tasks, attempts, ...run }: HistoryRow): RunHistory {
   const byTask = Map.groupBy(JSON.parse(attempts) as AttemptFact[], ([task_id]) => task_id);
@@ -148,11 +169,12 @@ function taskHistory([task_id, state]: TaskFact, attempts: readonly AttemptFact[
     quarantined = 0,
     lease_until = null,
   ] = attempts.at(-1) ?? [];
+  const total = (counts: readonly number[]) => counts.reduce((sum, n) => sum + n, 0);
   return {
     task_id,
     state,
-    attempts: attempts.length,
-    lost: attempts.filter(([, state]) => state === "lost").length,
+    attempts: total(attempts.map((attempt) => attempt[8])),
+    lost: total(attempts.map((attempt) => attempt[9])),
     started_at,
     ended_at,
     rows_in,

@@ -50,6 +50,8 @@ import {
   backfillOf,
   type BackfillRow,
   dagLimits,
+  HISTORY_ATTEMPTS,
+  HISTORY_TASKS,
   historyOf,
   type HistoryRow,
   LINEAGE_COLUMNS,
@@ -132,7 +134,7 @@ export class SqlRuns implements RunStore {
         iso(Date.now()),
       )) === 1;
       const close = `UPDATE pipeline_tasks SET state = 'cancelled'
-        WHERE run_id = $1 AND state IN ('waiting', 'ready')`;
+        WHERE run_id = $1 AND state IN ('waiting', 'ready', 'running')`;
       if (isUndriven) yield* run(close, run_id);
       const request = "UPDATE pipeline_runs SET cancel_requested = 1 WHERE run_id = $1 AND state = 'running'";
       return isUndriven || (yield* run(request, run_id)) === 1;
@@ -170,10 +172,10 @@ export class SqlRuns implements RunStore {
 
   async history(options: { dag_id: string; since: string; limit: number }): Promise<RunHistory[]> {
     const { dag_id, since, limit } = options;
-    const of = (table: string, facts: string, order: string) =>
-      `(SELECT ${this.db.dialect.jsonRows(facts, order)} FROM ${table} x WHERE x.run_id = r.run_id)`;
-    const sql = `SELECT *, ${of("pipeline_tasks", TASK_FACTS, "task_id")} AS tasks,
-        ${of("pipeline_attempts", ATTEMPT_FACTS, "task_id, attempt")} AS attempts
+    const of = (rows: string, facts: string, order: string) =>
+      `(SELECT ${this.db.dialect.jsonRows(facts, order)} FROM ${rows} x)`;
+    const sql = `SELECT *, ${of(HISTORY_TASKS, TASK_FACTS, "task_id")} AS tasks,
+        ${of(HISTORY_ATTEMPTS, ATTEMPT_FACTS, "task_id, attempt")} AS attempts
       FROM pipeline_runs r WHERE dag_id = $1 AND created_at >= $2
       ORDER BY created_at DESC, run_id DESC LIMIT $3`;
     return (await this.db.query(() => all<HistoryRow>(sql, dag_id, since, limit))).map(historyOf);

@@ -1,4 +1,9 @@
-import type { LineageEntry, RunRecord, RunRecordStore } from "../../../lib/stores/runs/port.ts";
+import {
+  type LineageEntry,
+  type RunRecord,
+  type RunRecordStore,
+  taskInstance,
+} from "../../../lib/stores/runs/port.ts";
 import type { PageContext } from "../../http/page.ts";
 import { cachedRead, type ReadResult, tryRead } from "../../http/try_read.ts";
 import { readRowCounts, type RowCounts } from "../row_counts.ts";
@@ -59,6 +64,8 @@ async function usesOf(
   );
   return lineage.map((entry) => ({
     ...entry,
+    // A dataset of a mapped task is that of all its instances.
+    task_id: taskInstance(entry.task_id).task_id,
     dataset: `${entry.namespace} ${entry.name}`,
     dag_id,
     run_id,

@@ -1,3 +1,4 @@
+import { countsText, summarizeMapped } from "../../../lib/dag/mapped_summary.ts";
 import { iso } from "../../../lib/core/clock.ts";
 import type { Dag } from "../../../lib/dag/define.ts";
 import { topological } from "../../../lib/dag/graph.ts";
@@ -52,7 +53,10 @@ function DagGraph({ dag, snapshot }: { dag: Dag<never>; snapshot: RunSnapshot | 
   return <Graph label={`The tasks of ${dag.id}`} nodes={nodes} edges={edges} />;
 }
 
-function progressOf({ attempts }: RunSnapshot, task_id: string): string | null {
+function progressOf(snapshot: RunSnapshot, task_id: string): string | null {
+  const { attempts } = snapshot;
+  const mapped = summarizeMapped(snapshot).get(task_id);
+  if (mapped !== undefined) return countsText(mapped);
   const last = attempts.findLast((each) => each.task_id === task_id);
   if (last?.state !== "running" || last.progress_done === 0) return null;
   return `${last.progress_done} of ${last.progress_total ?? "?"}`;

@@ -1,3 +1,4 @@
+import { countsText, summarizeMapped } from "../../../lib/dag/mapped_summary.ts";
 import { type RunSnapshot, statusOf } from "../../../lib/stores/runs/port.ts";
 import { Empty } from "../../components/layout.tsx";
 import { Legend, State, stateLabel } from "../../components/state.tsx";
@@ -42,12 +43,14 @@ export function RunGrid(
 }
 
 function Line(
-  { tasks, snapshot: { run, tasks: records }, now }: {
+  { tasks, snapshot, now }: {
     tasks: readonly string[];
     snapshot: RunSnapshot;
     now: number;
   },
 ) {
+  const { run, tasks: records } = snapshot;
+  const mapped = summarizeMapped(snapshot);
   const path = `/runs/${encodeURIComponent(run.run_id)}`;
   const stateOf = new Map(records.map(({ task_id, state }) => [task_id, state]));
   return (
@@ -62,7 +65,8 @@ function Line(
       </td>
       {tasks.map((task) => {
         const { look, sign, name } = stateLabel(stateOf.get(task) ?? "none");
-        const label = `${task}: ${name}`;
+        const instances = mapped.get(task);
+        const label = `${task}: ${name}${instances === undefined ? "" : ` (${countsText(instances)})`}`;
         return (
           <td>
             <a

@@ -1,7 +1,13 @@
 import { ParleyError } from "../../../lib/core/errors.ts";
 import type { Dag } from "../../../lib/dag/define.ts";
 import { topological } from "../../../lib/dag/graph.ts";
-import type { LogLine, LogStore, RunSnapshot } from "../../../lib/stores/runs/port.ts";
+import { type MappedSummary, summarizeMapped } from "../../../lib/dag/mapped_summary.ts";
+import {
+  type LogLine,
+  type LogStore,
+  type RunSnapshot,
+  taskInstance,
+} from "../../../lib/stores/runs/port.ts";
 import type { PageRequest } from "../../http/page.ts";
 
 export interface LogFilter {
@@ -9,10 +15,14 @@ export interface LogFilter {
   readonly attempt?: number;
 }
 
-/** A run as its page shows it. `order` are its tasks: the dag's order, then those that the dag no longer has. */
+/**
+ * A run as its page shows it. `order` are its tasks without instances of mapped ones: the dag's order, then those that the dag no
+ * longer has.
+ */
 export interface RunPageData extends RunSnapshot {
   readonly dag: Dag<never> | undefined;
   readonly order: readonly string[];
+  readonly mapped: ReadonlyMap<string, MappedSummary>;
 }
 
 export async function readRunPage({ http, context }: PageRequest): Promise<RunPageData> {
@@ -20,11 +30,9 @@ export async function readRunPage({ http, context }: PageRequest): Promise<RunPa
   if (snapshot === null) throw new ParleyError("not_found", "there is no such run; /runs lists them");
   const dag = context.dags.get(snapshot.run.dag_id);
   const known = topological(dag?.tasks ?? []);
-  const order = [
-    ...known,
-    ...snapshot.tasks.map(({ task_id }) => task_id).filter((id) => !known.includes(id)),
-  ];
-  return { ...snapshot, dag, order };
+  const others = new Set(snapshot.tasks.map(({ task_id }) => taskInstance(task_id).task_id));
+  const order = [...known, ...[...others].filter((id) => !known.includes(id))];
+  return { ...snapshot, dag, order, mapped: summarizeMapped(snapshot) };
 }
 
 /** The lines of the log that the address selects: all, or those of a task or of one attempt. */

@@ -1,4 +1,4 @@
-import type { LineageEntry } from "../../../lib/stores/runs/port.ts";
+import { type LineageEntry, taskInstance } from "../../../lib/stores/runs/port.ts";
 import { numberColumn, textColumn } from "../../components/columns.tsx";
 import { Graph, type GraphEdge, type GraphNode } from "../../components/graph.tsx";
 import { Empty, Section } from "../../components/layout.tsx";
@@ -40,7 +40,8 @@ function graphOf(uses: readonly Use[]): { nodes: GraphNode[]; edges: GraphEdge[]
   const nodes = new Map<string, GraphNode>();
   const edges = new Map<string, GraphEdge>();
   for (const use of uses) {
-    const { task_id, namespace, name, direction } = use;
+    const { namespace, name, direction } = use;
+    const { task_id } = taskInstance(use.task_id);
     const task = `task ${task_id}`;
     const dataset = `dataset ${namespace} ${name}`;
     nodes.set(task, { id: task, label: task_id, look: "busy" });

@@ -1,12 +1,12 @@
-import { statusOf } from "../../../lib/stores/runs/port.ts";
+import { statusOf, taskInstance } from "../../../lib/stores/runs/port.ts";
 import { SchedulerWarning } from "../../components/scheduler_warning.tsx";
 import { type Fragment, live, type LiveSnapshot } from "../../http/live.ts";
 import type { PageRequest, View } from "../../http/page.ts";
 import { readScheduler } from "../scheduler.ts";
-import { type Line, logFilter, readRunPage, readTail, type RunPageData } from "./data.ts";
+import { type Line, type LogFilter, logFilter, readRunPage, readTail, type RunPageData } from "./data.ts";
 import { Lineage, type Use } from "./lineage.tsx";
 import { Log, LogLines } from "./log.tsx";
-import { RunStatus, RunSummary, TaskTable, Timeline } from "./parts.tsx";
+import { Instances, RunStatus, RunSummary, TaskTable, Timeline } from "./parts.tsx";
 
 /** `GET /runs/:run_id?task=&attempt=`: a run, its timeline, its tasks, its log, and what it read and wrote. */
 export async function run(request: PageRequest): Promise<View> {
@@ -14,6 +14,9 @@ export async function run(request: PageRequest): Promise<View> {
   const data = await readRunPage(request);
   const { run_id, ended_at } = data.run;
   const filter = logFilter(request);
+  const mappedTask = mappedTaskOf(data, filter);
+  const named = filter.task_id === undefined ? [] : [filter.task_id];
+  const tasks = [...new Set([...data.order, ...named])];
   const [log, uses, scheduler] = await Promise.all([
     readTail(context.runs, { run_id, ...filter }),
     context.runs.lineage({ run_id }),
@@ -32,7 +35,8 @@ export async function run(request: PageRequest): Promise<View> {
         <RunSummary request={request} data={data} />
         <Timeline data={data} now={now} />
         <TaskTable request={request} data={data} />
-        <Log run_id={run_id} tasks={data.order} filter={filter} log={log} over={ended_at !== null} />
+        {mappedTask !== null && <Instances request={request} data={data} task={mappedTask} />}
+        <Log run_id={run_id} tasks={tasks} filter={filter} log={log} over={ended_at !== null} />
         <Lineage url={request.url} uses={uses} />
       </>
     ),
@@ -64,11 +68,18 @@ function logLines(lines: readonly Line[]): NonNullable<LiveSnapshot["lines"]> | 
   return last === undefined ? null : { html: (<LogLines lines={lines} />).toString(), last: last.seq };
 }
 
+/** The mapped task that the address names, itself or by one of its instances. */
+function mappedTaskOf({ mapped }: RunPageData, { task_id }: LogFilter): string | null {
+  const id = taskInstance(task_id ?? "").task_id;
+  return mapped.has(id) ? id : null;
+}
+
 /** While something runs, its durations change each second. */
 function fragments(request: PageRequest, data: RunPageData, uses: readonly Use[]): Fragment[] {
   const { run, tasks, attempts } = data;
   const second = run.ended_at === null && run.started_at !== null ? Math.floor(request.now / 1_000) : 0;
   const key = JSON.stringify([run, tasks, attempts, second]);
+  const mappedTask = mappedTaskOf(data, logFilter(request));
   return [
     {
       id: "run-status",
@@ -78,6 +89,11 @@ function fragments(request: PageRequest, data: RunPageData, uses: readonly Use[]
     { id: "summary", key, html: () => (<RunSummary request={request} data={data} />).toString() },
     { id: "timeline", key, html: () => (<Timeline data={data} now={request.now} />).toString() },
     { id: "tasks", key, html: () => (<TaskTable request={request} data={data} />).toString() },
+    ...mappedTask === null ? [] : [{
+      id: "instances",
+      key,
+      html: () => (<Instances request={request} data={data} task={mappedTask} />).toString(),
+    }],
     {
       id: "lineage",
       key: String(uses.length),

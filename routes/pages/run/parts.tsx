@@ -1,7 +1,11 @@
+import { definitionOf } from "../../../lib/dag/define.ts";
+import { countsText, type MappedSummary } from "../../../lib/dag/mapped_summary.ts";
+import { instancesOf } from "../../../lib/dag/state.ts";
 import {
   type AttemptRecord,
   type RunRecord,
   statusOf,
+  taskInstance,
   type TaskRecord,
 } from "../../../lib/stores/runs/port.ts";
 import type { PageRequest } from "../../http/page.ts";
@@ -118,15 +122,22 @@ const TRIGGERS = {
   external: "by an external engine",
 } as const;
 
-/** When each attempt ran. */
-export function Timeline({ data: { run, order, attempts }, now }: { data: RunPageData; now: number }) {
-  const spans = attempts.map((each): Span => ({
-    row: each.task_id,
-    name: `${each.task_id}, attempt ${each.attempt}`,
-    state: each.state,
-    from: Date.parse(each.started_at),
-    to: Math.max(Date.parse(each.started_at), each.ended_at === null ? now : Date.parse(each.ended_at)),
-  }));
+/** When each attempt ran. A mapped task has one bar, from its first instance's start to the last one's end. */
+export function Timeline({ data, now }: { data: RunPageData; now: number }) {
+  const { run, order, tasks, attempts, mapped } = data;
+  const span = (row: string, name: string, state: string, times: Timed): Span => ({
+    ...{ row, name, state, from: Date.parse(times.started_at) },
+    to: Math.max(Date.parse(times.started_at), times.ended_at === null ? now : Date.parse(times.ended_at)),
+  });
+  const spans = [
+    ...attempts.filter(({ task_id }) => taskInstance(task_id).map_index === null)
+      .map((each) => span(each.task_id, `${each.task_id}, attempt ${each.attempt}`, each.state, each)),
+    ...tasks.flatMap(({ task_id, state }) => {
+      const summary = mapped.get(task_id);
+      if (summary === undefined || summary.started_at === null) return [];
+      return [span(task_id, `${task_id}, ${countsText(summary)}`, state, summary as Timed)];
+    }),
+  ];
   return (
     <Section id="timeline" title="Timeline" aside="of each attempt, from the first one's start">
       {spans.length === 0
@@ -142,20 +153,20 @@ export function Timeline({ data: { run, order, attempts }, now }: { data: RunPag
   );
 }
 
+type Timed = Pick<AttemptRecord, "started_at" | "ended_at">;
+
 interface TaskRow {
   readonly task: TaskRecord;
   /** Its attempts, oldest first. */
   readonly own: readonly AttemptRecord[];
-  readonly last: AttemptRecord | undefined;
+  /** Its newest attempt, or a mapped task as a whole. */
+  readonly last: AttemptRecord | MappedSummary | undefined;
+  readonly mapped: MappedSummary | undefined;
 }
 
 /** Every task with its attempts, its error, and a way to run it again. */
 export function TaskTable({ request, data }: { request: PageRequest; data: RunPageData }) {
-  const rows = data.order.flatMap((id): TaskRow[] => {
-    const task = data.tasks.find(({ task_id }) => task_id === id);
-    const own = data.attempts.filter(({ task_id }) => task_id === id);
-    return task === undefined ? [] : [{ task, own, last: own.at(-1) }];
-  });
+  const rows = rowsOf(data, data.order);
   return (
     <Section id="tasks" title="Tasks">
       <Table
@@ -172,6 +183,50 @@ export function TaskTable({ request, data }: { request: PageRequest; data: RunPa
   );
 }
 
+/** Instances that the page shows at most. */
+const MAX_INSTANCES = 100;
+
+/** The instances of the mapped task that the address names, those first that failed, are running, or have not ended. */
+export function Instances(
+  { request, data, task }: { request: PageRequest; data: RunPageData; task: string },
+) {
+  const instances = instancesOf(data.tasks).get(task) ?? [];
+  const rank = ({ state }: TaskRecord) => {
+    const at = (["failed", "running", "ready"] as TaskRecord["state"][]).indexOf(state);
+    return at === -1 ? 3 : at;
+  };
+  const shown = instances.toSorted((a, b) => rank(a) - rank(b)).slice(0, MAX_INSTANCES);
+  const caption = shown.length === instances.length
+    ? `All ${formatNumber(instances.length)} instances.`
+    : `${shown.length} of ${
+      formatNumber(instances.length)
+    } instances, those that failed or are running first.`;
+  return (
+    <Section id="instances" title={`Instances of ${task}`} aside="one for each item of its list">
+      <Table
+        id="instance-table"
+        stacks
+        caption={caption}
+        url={request.url}
+        columns={columns(request, data)}
+        rows={rowsOf(data, shown.map(({ task_id }) => task_id))}
+        empty={<Empty>It has no instances.</Empty>}
+      />
+    </Section>
+  );
+}
+
+function rowsOf({ tasks, attempts, mapped }: RunPageData, ids: readonly string[]): TaskRow[] {
+  const byId = new Map(tasks.map((task) => [task.task_id, task]));
+  const byTask = Map.groupBy(attempts, ({ task_id }) => task_id);
+  return ids.flatMap((id): TaskRow[] => {
+    const task = byId.get(id);
+    const own = byTask.get(id) ?? [];
+    const summary = mapped.get(id);
+    return task === undefined ? [] : [{ task, own, last: summary ?? own.at(-1), mapped: summary }];
+  });
+}
+
 function columns(request: PageRequest, data: RunPageData): Column<TaskRow>[] {
   const rows = (key: "rows_in" | "rows_out" | "quarantined", head: string): Column<TaskRow> => ({
     key,
@@ -185,7 +240,12 @@ function columns(request: PageRequest, data: RunPageData): Column<TaskRow>[] {
       key: "task",
       head: "Task",
       cell: ({ task: { task_id } }) => (
-        <a id={`task-${task_id}`} href={`?task=${task_id}#log-part`}>{task_id}</a>
+        <a
+          id={`task-${task_id}`}
+          href={`?task=${encodeURIComponent(task_id)}#${data.mapped.has(task_id) ? "instances" : "log-part"}`}
+        >
+          {task_id}
+        </a>
       ),
       by: ({ task }) => task.task_id,
     },
@@ -204,7 +264,7 @@ function columns(request: PageRequest, data: RunPageData): Column<TaskRow>[] {
       key: "attempts",
       head: "Attempts",
       cell: (row) => <Attempts row={row} request={request} />,
-      by: ({ own }) => own.length,
+      by: ({ own, mapped }) => mapped?.attempts ?? own.length,
     },
     ...canRetry(data) ? [retryColumn(request, data)] : [],
   ];
@@ -218,8 +278,8 @@ function retryColumn(request: PageRequest, { run, dag }: RunPageData): Column<Ta
   return {
     key: "again",
     head: "Again",
-    cell: ({ task: { task_id }, own }) =>
-      own.length > 0 && dag?.tasksById.has(task_id) && (
+    cell: ({ task: { task_id }, own, mapped }) =>
+      (own.length > 0 || mapped !== undefined) && dag !== undefined && definitionOf(dag, task_id) && (
         <Action
           session={request.session}
           to={`/runs/${encodeURIComponent(run.run_id)}/retry`}
@@ -232,11 +292,13 @@ function retryColumn(request: PageRequest, { run, dag }: RunPageData): Column<Ta
   };
 }
 
-function Outcome({ row: { task, last } }: { row: TaskRow }) {
+function Outcome({ row: { task, own, mapped } }: { row: TaskRow }) {
+  const last = own.at(-1);
   const progress = last?.state === "running" && last.progress_done > 0;
   return (
     <>
       <State state={task.state} />
+      {mapped !== undefined && <div class="muted">{countsText(mapped)}</div>}
       {progress && (
         <div class="muted">
           {formatNumber(last.progress_done)} of{" "}
@@ -250,7 +312,8 @@ function Outcome({ row: { task, last } }: { row: TaskRow }) {
   );
 }
 
-function Attempts({ row: { own }, request }: { row: TaskRow; request: PageRequest }) {
+function Attempts({ row: { own, mapped }, request }: { row: TaskRow; request: PageRequest }) {
+  if (mapped !== undefined) return formatNumber(mapped.attempts);
   if (own.length === 0) return null;
   return (
     <ol class="attempts">
@@ -260,7 +323,7 @@ function Attempts({ row: { own }, request }: { row: TaskRow; request: PageReques
           {duration(lasted({ started_at, ...rest }, request.now) ?? 0)}, <span class="muted">by {owner}</span>
           {" "}
           <a
-            href={`?task=${task_id}&attempt=${attempt}#log-part`}
+            href={`?task=${encodeURIComponent(task_id)}&attempt=${attempt}#log-part`}
             aria-label={`Log of ${task_id}, attempt ${attempt}`}
           >
             log
