@@ -66,6 +66,9 @@ export type {
   ZodOpenApiResponseObject as ZodOpenApiResponse,
 } from "zod-openapi";
 
+/** Loaded for the first notification. */
+export const loadWebhooks = () => import("standardwebhooks");
+export const loadMailer = () => import("nodemailer");
 export const loadCors = () => import("hono/cors");
 export const loadHono = () => import("hono");
 export const loadCookies = () => import("hono/cookie");

@@ -1,6 +1,7 @@
 import type { Config } from "../lib/config.ts";
 import { iso } from "../lib/core/clock.ts";
 import { ParleyError } from "../lib/core/errors.ts";
+import { notifiersOf } from "../lib/notifications/sinks.ts";
 import { dagOf, snapshotOf, withRuns } from "./inspect.ts";
 import { EXIT } from "./exit.ts";
 
@@ -37,7 +38,7 @@ const UNITS: Readonly<Record<string, number>> = { d: 86_400_000, h: 3_600_000, m
 
 /**
  * Removes the records of ended runs that are older than `30d`, `12h` or `5m`, but for those that a lineage sink has yet
- * to hear of.
+ * to hear of, and notifications of that age that every sink has.
  */
 export function pruneRuns(config: Config, options: { olderThan: string; json: boolean }): Promise<number> {
   const [, n, unit] = /^(\d+)([dhm])$/.exec(options.olderThan) ?? [];
@@ -46,7 +47,8 @@ export function pruneRuns(config: Config, options: { olderThan: string; json: bo
   }
   return withRuns(config, async (runs) => {
     const before = iso(Date.now() - Number(n) * UNITS[unit]!);
-    const removed = await runs.prune({ before, keep_unsent: config.lineage !== null });
+    const sinks = notifiersOf(config.notify).map(({ sink }) => sink);
+    const removed = await runs.prune({ before, keep_unsent: config.lineage !== null, sinks });
     console.log(options.json ? JSON.stringify({ removed }) : `${removed} runs removed`);
     return EXIT.ok;
   });

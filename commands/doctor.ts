@@ -6,6 +6,7 @@ import { counted } from "../lib/core/text.ts";
 import { groupShared } from "../lib/core/shared_server.ts";
 import { nextOccurrences } from "../lib/dag/schedule.ts";
 import { anomalyId } from "../lib/monitoring/anomaly.ts";
+import { notifiersOf } from "../lib/notifications/sinks.ts";
 import { KnownProblems, type ReportedFinding } from "./known_problems.ts";
 import {
   checkDisks,
@@ -55,6 +56,12 @@ interface Diagnosis {
   readonly findings: readonly ReportedFinding[];
   /** The origin that lineage is sent to, and the number of unsent attempts; null without a sink. */
   readonly lineage: { readonly url: string; readonly unsent: number | null } | null;
+  /** Where notifications are sent, and the number of those that each has yet to get; null if the runs cannot be read. */
+  readonly notifications: readonly {
+    readonly sink: string;
+    readonly host: string;
+    readonly pending: number | null;
+  }[];
   readonly disk_free_gb: number;
   readonly memory_available_gb: number;
 }
@@ -107,6 +114,11 @@ async function diagnose(
     url: config.lineage.origin,
     unsent: await reader.read("runs", stores.runs, (runs) => runs.unsent()),
   };
+  const backlogs = await reader.read("runs", stores.runs, (runs) => runs.sinkBacklogs());
+  const notifications = notifiersOf(config.notify).map(({ sink, host }) => {
+    const pending = backlogs === null ? null : backlogs.find((each) => each.sink === sink)?.pending ?? 0;
+    return { sink, host, pending };
+  });
   const disk_free_gb = freeBytes(config.data) / 1e9;
   const knownProblems = await KnownProblems.read(config, stores);
   return {
@@ -128,6 +140,7 @@ async function diagnose(
       ...checkDisks(config),
     ]),
     lineage,
+    notifications,
     disk_free_gb,
     memory_available_gb: Deno.systemMemoryInfo().available / 1e9,
   };
@@ -199,7 +212,7 @@ function printStores({ stores, counts }: Diagnosis, shared: readonly string[]): 
 }
 
 function print(diagnosis: Diagnosis, shared: readonly string[]): void {
-  const { findings, lineage, disk_free_gb, memory_available_gb } = diagnosis;
+  const { findings, lineage, notifications, disk_free_gb, memory_available_gb } = diagnosis;
   printStores(diagnosis, shared);
   for (const { kind, path, last_read } of diagnosis.sources) {
     console.log(`  ${kind.padEnd(10)} ${path}: ${lastReadText(last_read)}`);
@@ -218,6 +231,9 @@ function print(diagnosis: Diagnosis, shared: readonly string[]): void {
   }
   if (lineage !== null) {
     console.log(`  lineage    ${lineage.url}: ${lineage.unsent ?? "?"} ended attempts wait to be sent`);
+  }
+  for (const { sink, host, pending } of notifications) {
+    console.log(`  ${sink.padEnd(10)} ${host}: ${pending ?? "?"} notifications wait to be sent`);
   }
   console.log(
     `  disk ${disk_free_gb.toFixed(0)} GB free, memory ${memory_available_gb.toFixed(1)} GB available`,

@@ -21,6 +21,7 @@ import type { Services } from "../tasks/services.ts";
 import { shutdownSignal } from "./exit.ts";
 import { sendLineage } from "./lineage.ts";
 import type { RunEnd, RunLog } from "./logs.ts";
+import { sendNotifications } from "./notifications.ts";
 import { configuredModels, resolveModel } from "./models.ts";
 import { leftOut } from "./run_summary.ts";
 import { openServices } from "./services.ts";
@@ -101,7 +102,7 @@ export interface ExecutorScope {
 }
 
 /**
- * Opens the stores for executing tasks, and sends lineage meanwhile; closes them when `body` ends or throws. `create` says
+ * Opens the stores for executing tasks, and sends lineage and notifications meanwhile; closes them when `body` ends or throws. `create` says
  * whether a missing run store is created. If the run store cannot be used, no other store is opened or made.
  */
 export async function withExecutor<T>(
@@ -116,6 +117,7 @@ export async function withExecutor<T>(
   const runs = adopt(await openRuns(config.runs, { create }));
   await runs.health();
   adopt(sendLineage(config, runs));
+  adopt(sendNotifications(config, runs));
   const services = adopt(await openServices(config)).value;
   const { dags, faults } = await allDags(config);
   for (const fault of faults) console.error(`parley: ${dagFaultText(fault)}`);

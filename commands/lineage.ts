@@ -1,7 +1,7 @@
 import type { Config } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
-import { LineageSender } from "../lib/lineage/sender.ts";
-import { parseSink } from "../lib/lineage/sink.ts";
+import { lineageSink, parseSink } from "../lib/lineage/sink.ts";
+import { OutboxSender } from "../lib/outbox/sender.ts";
 import type { LineageOutbox } from "../lib/stores/runs/port.ts";
 import { openLog } from "../lib/telemetry/log.ts";
 import { VERSION } from "./version.ts";
@@ -15,10 +15,8 @@ export function sendLineage(
   outbox: LineageOutbox,
 ): { close(): Promise<void> } {
   if (lineage === null) return { close: () => Promise.resolve() };
-  return new LineageSender({
-    outbox,
-    sink: parseSink({ url: lineage, key }),
-    version: VERSION,
+  const address = parseSink({ url: lineage, key });
+  return new OutboxSender(lineageSink({ outbox, address, version: VERSION }), {
     clock: systemClock,
     random: Math.random,
     log: openLog(log)("lineage"),

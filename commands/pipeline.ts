@@ -360,6 +360,12 @@ function addChanging(pipeline: Command, verb: Verb): void {
         (await import("./backfill.ts")).endBackfill(config, backfill, options)
       ),
     );
+  pipeline.command("notify")
+    .description("send a test message to each sink of notifications; exit 1 if one does not take it")
+    .option(...json)
+    .action(
+      verb(async (config, options: Json) => (await import("./notifications.ts")).notify(config, options)),
+    );
   pipeline.command("prune").description("remove the records of ended runs")
     .requiredOption("--older-than <age>", "30d, 12h or 5m").option(...json)
     .action(

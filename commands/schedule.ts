@@ -9,6 +9,7 @@ import { allDags, processName } from "./engine.ts";
 import { aborted } from "./serve.ts";
 import { announceStop, shutdownSignal } from "./exit.ts";
 import { sendLineage } from "./lineage.ts";
+import { sendNotifications } from "./notifications.ts";
 import { openAll, type Opened, opened, refuseTestEmbedder } from "./services.ts";
 import { spawnPipeline } from "./spawn.ts";
 import { surviveUncaught } from "./uncaught.ts";
@@ -21,7 +22,7 @@ export async function startScheduler(config: Config): Promise<Opened<null>> {
   const log = openLog(config.log)("scheduler");
   const { dags, faults } = await allDags(config);
   for (const fault of faults) log.error("the dags of {path} cannot run: {reason}", { ...fault });
-  const lineage = sendLineage(config, runs);
+  const senders = [sendLineage(config, runs), sendNotifications(config, runs)];
   const stop = new AbortController();
   let worker: Promise<void> | null = null;
   const dispatch = () => {
@@ -47,7 +48,7 @@ export async function startScheduler(config: Config): Promise<Opened<null>> {
     stop.abort();
     await ticking;
     await worker;
-    await lineage.close();
+    await Promise.all(senders.map((sender) => sender.close()));
     await close();
   });
 }

@@ -95,9 +95,9 @@ async function build(
 function scratchConfig(config: Config, folder: string): Config {
   const own = loadConfig({ PARLEY_DATA: folder, PARLEY_SCHEDULE: "off" });
   const { data, documents, vectors, graph, analytics, runs, cache, artifacts } = own;
-  const { lineage, sources, inbox, schedule } = own;
+  const { lineage, notify, sources, inbox, schedule } = own;
   const stores = { data, documents, vectors, graph, analytics, runs, cache, artifacts };
-  return { ...config, ...stores, lineage, sources, inbox, schedule, max_bad_share: 1 };
+  return { ...config, ...stores, lineage, notify, sources, inbox, schedule, max_bad_share: 1 };
 }
 
 async function writeRows({ train, query_messages }: Fold, folder: string): Promise<Record<Kind, string[]>> {

@@ -8,6 +8,7 @@ import { openLog } from "../lib/telemetry/log.ts";
 import { OnlineWriter } from "../lib/online/online_writer.ts";
 import { Arms } from "../lib/recommend/arms.ts";
 import { Recommender } from "../lib/recommend/recommender.ts";
+import { notifiersOf } from "../lib/notifications/sinks.ts";
 import { MAX_WARM_UP_MS, WarmUp } from "../lib/recommend/warm_up.ts";
 import { startTracing } from "../lib/telemetry/tracing.ts";
 import { isEndpoint } from "../lib/embed/http/url.ts";
@@ -22,6 +23,7 @@ import { announceStop, shutdownSignal } from "./exit.ts";
 import { listenHttp } from "./listener.ts";
 import { requestLog } from "./logs.ts";
 import { embedderOptions } from "./models.ts";
+import { sendNotifications, watchAnomalies } from "./notifications.ts";
 import {
   lazy,
   logMissing,
@@ -117,6 +119,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       writer,
       warm_up: () => warmUp.status(),
       lineage: config.lineage !== null,
+      sinks: notifiersOf(config.notify).map(({ sink }) => sink),
       shared_stores: config.shared_stores,
       dashboard: {
         dags,
@@ -146,8 +149,15 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       const cause = causeOf(error);
       if (!signal.aborted) log("serve").warning("posted conversations lack embeddings: {cause}", { cause });
     });
+    const notifications = sendNotifications(config, stores.value.runs);
+    const watching = watchAnomalies(config, {
+      view: { stores: stores.value, dags: [...dags.values()], dag_faults, clock: systemClock },
+      signal,
+    });
     const close = async () => {
       closing.abort();
+      await watching;
+      await notifications.close();
       await listener.close();
       await writer.close();
       await embedder.close();

@@ -25,6 +25,13 @@ export interface Config {
   readonly lineage: URL | null;
   /** Token for the lineage sink. */
   readonly lineage_key: string | null;
+  /** Where failures, missed deadlines and critical anomalies are reported; each null for nowhere. */
+  readonly notify: {
+    readonly webhook: { readonly url: URL; readonly secret: string } | null;
+    /** A secret. */
+    readonly slack: URL | null;
+    readonly email: { readonly smtp: URL; readonly from: string; readonly to: readonly string[] } | null;
+  };
   readonly embeddings: URL;
   /** Other models that may be named over HTTP for a run. */
   readonly models: readonly URL[];
@@ -45,6 +52,8 @@ export interface Config {
   readonly inbox: string | null;
   /** Null if the nightly run is switched off. */
   readonly schedule: { readonly cron: string; readonly timezone: string } | null;
+  /** The time of day by which the nightly run is expected to have ended, as 06:00; null for none. */
+  readonly deadline: string | null;
   readonly host: string;
   readonly port: number;
   readonly keys: readonly ApiKey[];
@@ -168,6 +177,7 @@ function build(v: Values, cwd: string, problems: string[]): Omit<Config, "dag_se
     artifacts: url("PARLEY_ARTIFACTS", localUrl("file", `${data}/artifacts`)),
     lineage: v.PARLEY_LINEAGE,
     lineage_key: v.PARLEY_LINEAGE_KEY,
+    notify: parseNotify(v, problems),
     embeddings: url("PARLEY_EMBEDDINGS", localUrl("onnx", VENDORED_MODEL)),
     models: v.PARLEY_MODELS.map((text) => parseUrl("PARLEY_MODELS", text, cwd, problems)),
     intents: v.PARLEY_INTENTS === undefined ? null : absolute(v.PARLEY_INTENTS, cwd),
@@ -183,6 +193,7 @@ function build(v: Values, cwd: string, problems: string[]): Omit<Config, "dag_se
     },
     inbox: v.PARLEY_INBOX === undefined ? null : join(absolute(v.PARLEY_INBOX, cwd), "/").slice(0, -1),
     schedule: parseSchedule(v, problems),
+    deadline: v.PARLEY_DEADLINE,
     host: v.PARLEY_HOST,
     port: v.PARLEY_PORT,
     keys: parseKeys(v, problems),
@@ -234,6 +245,25 @@ function parseSchedule(
     problems.push(`PARLEY_SCHEDULE: ${reasonOf(error)}; "off" switches it off`);
   }
   return { cron, timezone };
+}
+
+function parseNotify(v: Values, problems: string[]): Config["notify"] {
+  const { PARLEY_NOTIFY_WEBHOOK: url, PARLEY_NOTIFY_WEBHOOK_SECRET: secret } = v;
+  const { PARLEY_NOTIFY_EMAIL: to, PARLEY_NOTIFY_FROM: from, PARLEY_SMTP: smtp } = v;
+  if (url !== null && secret === null) {
+    problems.push(
+      "PARLEY_NOTIFY_WEBHOOK needs PARLEY_NOTIFY_WEBHOOK_SECRET, which signs what is sent: make one by " +
+        '`echo "whsec_$(openssl rand -base64 32)"`',
+    );
+  }
+  if (to.length > 0 && (from === null || smtp === null)) {
+    problems.push("PARLEY_NOTIFY_EMAIL needs PARLEY_SMTP and PARLEY_NOTIFY_FROM: set both");
+  }
+  return {
+    webhook: url === null || secret === null ? null : { url, secret },
+    slack: v.PARLEY_NOTIFY_SLACK,
+    email: to.length === 0 || from === null || smtp === null ? null : { smtp, from, to },
+  };
 }
 
 function parseKeys({ PARLEY_API_KEYS, PARLEY_HOST }: Values, problems: string[]): ApiKey[] {

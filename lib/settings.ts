@@ -22,6 +22,11 @@ const origins = list.refine(
   "has an entry that is no origin: write https://shop.example, without a path and without / at the end",
 );
 const text = z.string().optional();
+/** An address that is posted to. */
+const address = (example: string) =>
+  z.url({ protocol: /^https?$/, error: `is not a URL such as ${example}` })
+    .refine((text) => !holdsLogin(text), "holds credentials, which are not sent: leave them out")
+    .transform((text) => new URL(text)).nullable().default(null);
 const PERMISSION = /^--allow-(read|write|net|env|run|sys|ffi|import)(=\S+)?$/;
 const secret = z.string().nullable().default(null);
 
@@ -200,6 +205,14 @@ const PIPELINE = {
       "from a `*` in minutes or hours is skipped.",
   ),
   PARLEY_TIMEZONE: describe(z.string().default("UTC"), "The IANA time zone of PARLEY_SCHEDULE."),
+  PARLEY_DEADLINE: describe(
+    z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, "is not a time of day such as 06:00").nullable().default(
+      null,
+    ),
+    "The time of day, in PARLEY_TIMEZONE, by which the scheduled nightly run is expected to have ended, such as `06:00`. If it has not, " +
+      "a notification says so; the run continues.",
+    "none",
+  ),
   PARLEY_MAX_SOURCE_GB: describe(
     number(0.001, 1_000_000).default(10),
     "The maximum size of one source, in GB, both on disk and unzipped. A larger source is left out.",
@@ -302,6 +315,45 @@ const WATCHING = {
     "nowhere",
   ),
   PARLEY_LINEAGE_KEY: describe(secret, "A bearer token for PARLEY_LINEAGE.", "none"),
+  PARLEY_NOTIFY_WEBHOOK: describe(
+    address("https://ops.example/parley"),
+    "Where notifications are posted as JSON: of failed runs and of the next success, of missed deadlines and of critical anomalies. They are " +
+      "signed by the rules of https://www.standardwebhooks.com.",
+    "nowhere",
+  ),
+  PARLEY_NOTIFY_WEBHOOK_SECRET: describe(
+    z.string().regex(
+      /^whsec_[A-Za-z0-9+/]{32,88}={0,2}$/,
+      'is not whsec_ with 24 to 64 bytes in base64: make one by `echo "whsec_$(openssl rand -base64 32)"`',
+    ).nullable().default(null),
+    'The secret that signs them, such as the output of `echo "whsec_$(openssl rand -base64 32)"`. PARLEY_NOTIFY_WEBHOOK needs it.',
+    "none",
+  ),
+  PARLEY_NOTIFY_SLACK: describe(
+    address("https://hooks.slack.com/services/…"),
+    "An incoming webhook of Slack, or of another service that takes the same messages, such as Mattermost. Its address is a secret.",
+    "none",
+  ),
+  PARLEY_NOTIFY_EMAIL: describe(
+    list.refine(
+      (all) => all.every((one) => z.email().safeParse(one).success),
+      "has an entry that is no address such as ops@shop.example",
+    ).default([]),
+    "The addresses that notifications are mailed to, comma-separated. They need PARLEY_SMTP and PARLEY_NOTIFY_FROM.",
+    "none",
+  ),
+  PARLEY_NOTIFY_FROM: describe(
+    z.email("is no address such as parley@shop.example").nullable().default(null),
+    "The sender of these mails.",
+    "none",
+  ),
+  PARLEY_SMTP: describe(
+    z.url({ protocol: /^smtps?$/, error: "is not a URL such as smtps://user:password@mail.shop.example" })
+      .transform((text) => new URL(text)).nullable().default(null),
+    "The server that sends mails: `smtps://user:password@host:465`, or `smtp://…:587`, which is encrypted if the server offers it. Write " +
+      "`/ ? # % @` in a user or a password as `%2F %3F %23 %25 %40`.",
+    "none",
+  ),
   PARLEY_LOG: describe(
     z.enum(LOG_LEVELS, { error: `is not one of ${LOG_LEVELS.join(", ")}` }).default("info"),
     "The lowest level that is logged to stderr: as text on a terminal, else as JSON lines.",

@@ -19,8 +19,10 @@ import { RateLimiter } from "./http/rate_limiter.ts";
 import type { Dashboard, PageStores } from "./http/page.ts";
 import { HttpError } from "./http/problem.ts";
 
-/** What endpoints use if it is not given: new ones, no lineage, and no shared stores. */
-type Defaults = Partial<Pick<Serving, "recommender" | "writer" | "metrics" | "lineage" | "shared_stores">>;
+/** What endpoints use if it is not given: new ones, no lineage, no notifications, and no shared stores. */
+type Defaults = Partial<
+  Pick<Serving, "recommender" | "writer" | "metrics" | "lineage" | "sinks" | "shared_stores">
+>;
 
 export interface AppOptions
   extends Omit<Serving, keyof Defaults | "serving" | "document" | "stores" | "arm_settings">, Defaults {
@@ -43,7 +45,8 @@ export async function createApp(options: AppOptions): Promise<Hono> {
   const app = new Hono();
   const authorize = createAuthorize(options.keys);
   const checkHost = createHostCheck({ open: options.keys.length === 0 });
-  const { metrics = new ServingMetrics(options.clock), lineage = false, shared_stores = [] } = options;
+  const { metrics = new ServingMetrics(options.clock), lineage = false } = options;
+  const { sinks = [], shared_stores = [] } = options;
   const spans = () => metrics.window.spans(options.clock.now(), SPAN_MINUTES);
   const recommender: Recommender = options.recommender ?? new Recommender({
     ...options,
@@ -62,6 +65,7 @@ export async function createApp(options: AppOptions): Promise<Hono> {
     serving: spans,
     metrics,
     lineage,
+    sinks,
     shared_stores,
     recommender,
     arm_settings: options.dashboard?.arms,

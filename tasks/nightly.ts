@@ -21,6 +21,8 @@ import { vectors } from "./steps/vectors.ts";
 /** What the nightly run is set to: when, and which sources it reads where a run is not given its own. */
 export interface NightlySettings extends SourceSettings {
   readonly schedule: { readonly cron: string; readonly timezone: string } | null;
+  /** The time of day by which a scheduled run is expected to have ended, in the schedule's zone; null for none. */
+  readonly deadline: string | null;
 }
 
 const sources = (context: StepContext) => context.output<IngestOutput>("ingest").sources;
@@ -34,7 +36,7 @@ const learnFindings = (context: StepContext) => context.output<LearnOutput | nul
 
 /** Conversations in, answers out: reads the sources, writes every store, and publishes a new data version. */
 export function nightly(settings: NightlySettings) {
-  const { schedule } = settings;
+  const { schedule, deadline } = settings;
   return defineDag<Services>({
     id: "nightly",
     doc:
@@ -42,6 +44,7 @@ export function nightly(settings: NightlySettings) {
     // Dags that publish data versions: one of them at a time.
     group: "versions",
     ...schedule === null ? {} : { schedule: { ...schedule, catch_up: "latest" } },
+    ...schedule === null || deadline === null ? {} : { deadline_alert: { by: deadline } },
     params: z.object({
       ...sourceParams(settings),
       all: z.boolean().default(false).describe("read unchanged sources again, and derive all users again"),

@@ -79,6 +79,12 @@ export function isOwnDag(value: unknown): value is OwnDag {
 
 const count = z.number().int();
 const datasets = z.record(z.string(), z.unknown());
+const deadlineAlert = z.union(
+  [z.strictObject({ by: z.string() }), z.strictObject({ within_ms: z.number() })],
+  {
+    error: 'must be { by: "06:00" } or { within_ms: 3_600_000 }',
+  },
+).optional();
 
 /** The fields of a definition, so that one that is misspelt is an error. What they mean together is checked by the engine. */
 const TASK = z.strictObject({
@@ -94,6 +100,7 @@ const TASK = z.strictObject({
   }).optional(),
   timeout_ms: z.number().optional(),
   deadline_ms: z.number().optional(),
+  deadline_alert: deadlineAlert,
   grace_ms: z.number().optional(),
   pool: z.string().optional(),
   pool_slots: count.optional(),
@@ -116,6 +123,7 @@ const DEFINITION = z.strictObject({
     timezone: z.string().optional(),
     catch_up: z.enum(["none", "latest", "all"]).optional(),
   }).optional(),
+  deadline_alert: deadlineAlert,
   max_active_runs: count.optional(),
   group: z.string().optional(),
   params: z.custom((value) => value instanceof z.ZodType, "must be a zod schema").optional(),

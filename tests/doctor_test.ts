@@ -62,14 +62,16 @@ sampleTest("doctor finds stores that disagree", async (config) => {
   assert.deepEqual(await found(), [1, "critical", "messages_without_vectors", 423, 425]);
 });
 
-sampleTest("doctor says how much lineage waits, and where to without what is secret", async (config) => {
+sampleTest("doctor says what waits to be sent, and where to without what is secret", async (config) => {
   assert.equal((await doctorReport(config)).lineage, null);
-  const { lineage } = await doctorReport(config, {
+  const { lineage, notifications } = await doctorReport(config, {
+    PARLEY_NOTIFY_SLACK: "http://127.0.0.1:1/secret",
     PARLEY_LINEAGE: "http://127.0.0.1:1/api/secret?api_key=secret",
     PARLEY_LINEAGE_KEY: "secret",
   });
   assert.equal(lineage.url, "http://127.0.0.1:1");
   assert.ok(lineage.unsent > 0);
+  assert.deepEqual(notifications, [{ sink: "slack", host: "127.0.0.1:1", pending: 0 }]);
 });
 
 Deno.test("doctor looks at the disk that the data folder is on, also before there is one", () =>

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { openEmbedder } from "../lib/embed/open.ts";
-import { parseSink, postEvent } from "../lib/lineage/sink.ts";
+import { postJson } from "../lib/outbox/delivery.ts";
 import { type EmbeddingServer, withEmbeddings } from "./fixtures/embeddings.ts";
 import { nightlyRun, runDag, withFlow, writeRows } from "./fixtures/flow.ts";
 
@@ -90,13 +90,14 @@ Deno.test("neither an endpoint nor a lineage sink takes its key elsewhere by a r
     await withEmbeddings({ fault: redirect }, async (own) => {
       const key = { secret: KEY, origin: `http://${own.host}` };
       await assert.rejects(openEmbedder({ url: urlOf(own), key }), /it redirects/);
-      const sink = parseSink({ url: new URL(`http://${own.host}`), key: KEY });
+      const request = {
+        url: new URL(`http://${own.host}`),
+        headers: { authorization: `Bearer ${KEY}` },
+        body: "{}",
+        settings: { url: "", key: "" },
+      };
       const { signal } = new AbortController();
-      // The sink's answer is what counts here, not what it is sent.
-      const verdict = await postEvent(sink, {} as Parameters<typeof postEvent>[1], {
-        timeout_ms: 5_000,
-        signal,
-      });
+      const verdict = await postJson(request, { timeout_ms: 5_000, signal });
       assert.equal(verdict.kind, "failed");
       assert.deepEqual(authorizations(own), [`Bearer ${KEY}`]);
     });

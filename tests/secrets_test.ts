@@ -5,6 +5,7 @@ import { ESCAPED, KEY, MARK, MarkedFolder, SHOWN } from "./fixtures/secrets.ts";
 const ELSEWHERE = {
   PARLEY_EMBEDDINGS_KEY: MARK,
   PARLEY_LINEAGE_KEY: MARK,
+  PARLEY_NOTIFY_SLACK: `http://127.0.0.1:1/${MARK}`,
   HF_TOKEN: MARK,
   PARLEY_SECRET: MARK.repeat(8),
   PARLEY_API_KEYS: `admin+read:${KEY}`,

@@ -4,6 +4,7 @@ import { messageOf, ParleyError } from "../core/errors.ts";
 import { canonicalJson } from "../core/json.ts";
 import { didYouMean } from "../did_you_mean.ts";
 import { type ActiveLimits, taskInstance } from "../stores/runs/port.ts";
+import { type DeadlineAlert, deadlineProblem } from "./deadline.ts";
 import { checkGraph } from "./graph.ts";
 import { checkRule } from "./trigger_rules.ts";
 import { checkSchedule, type Schedule } from "./schedule.ts";
@@ -46,8 +47,10 @@ export interface TaskDefinition<Services> {
   readonly retries?: RetryPolicy;
   /** Of one attempt. Default none. */
   readonly timeout_ms?: number;
-  /** Of all attempts together, from the first start. Default none. */
+  /** Of all attempts together, from the first start; then the task fails. Default none. */
   readonly deadline_ms?: number;
+  /** If it has not ended by then, notifications say so; nothing is stopped. Default none. */
+  readonly deadline_alert?: DeadlineAlert;
   /** How long an attempt may continue after a shutdown was asked for. Default: the executor's. */
   readonly grace_ms?: number;
   /** Default `default`. */
@@ -79,6 +82,8 @@ export interface DagDefinition<Services> {
   readonly owner?: string;
   readonly tags?: readonly string[];
   readonly schedule?: Schedule;
+  /** If a run has not ended by then, notifications say so; nothing is stopped. Default none. */
+  readonly deadline_alert?: DeadlineAlert;
   /** Runs of this dag, or of all dags of its group together, at one time in all processes. Default 1. */
   readonly max_active_runs?: number;
   /** Dags of one group share one `max_active_runs`, such as dags that change the same data. */
@@ -144,6 +149,7 @@ export function defineDag<Services>(definition: DagDefinition<Services>): Dag<Se
     checkLimits(task, fault);
     checkExpansion(task, fault);
   }
+  checkDeadlines(definition, fault);
   checkActiveRuns(definition, fault);
   checkScheduled(definition, fault);
   return { ...definition, version: structureHash(definition), tasksById, dependents };
@@ -187,6 +193,13 @@ function checkExpansion<Services>(
 ): void {
   if (expand === undefined || needs.includes(expand.over)) return;
   throw fault(`task "${id}" expands over "${expand.over}", which it does not need: add it to needs`);
+}
+
+function checkDeadlines<Services>(dag: DagDefinition<Services>, fault: Fault): void {
+  for (const { deadline_alert, id } of [{ ...dag, id: null }, ...dag.tasks]) {
+    const problem = deadlineProblem(deadline_alert, dag.schedule !== undefined);
+    if (problem !== null) throw fault(id === null ? problem : `task "${id}": ${problem}`);
+  }
 }
 
 function checkActiveRuns<Services>({ max_active_runs = 1 }: DagDefinition<Services>, fault: Fault): void {

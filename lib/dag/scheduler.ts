@@ -2,6 +2,7 @@ import { sleep } from "../core/abort.ts";
 import { type Clock, iso } from "../core/clock.ts";
 import type { RunStore } from "../stores/runs/port.ts";
 import { activeLimits, type Dag } from "./define.ts";
+import { DeadlineAlerts } from "./deadline_alerts.ts";
 import { createScheduledRun } from "./runs.ts";
 import { dueOccurrences } from "./schedule.ts";
 
@@ -28,8 +29,11 @@ interface Tick {
 /** Creates the runs that are due. Any number of processes may run a scheduler: one leads, the others stand by. */
 export class Scheduler<Services> {
   private lastTick: number | null = null;
+  private readonly deadlines: DeadlineAlerts;
 
-  constructor(private readonly options: SchedulerOptions<Services>) {}
+  constructor(private readonly options: SchedulerOptions<Services>) {
+    this.deadlines = new DeadlineAlerts(options.runs);
+  }
 
   /** Creates the runs that are due now. Safe to call at any time, by any number of processes. */
   async tick(): Promise<Tick> {
@@ -47,6 +51,7 @@ export class Scheduler<Services> {
     let created = 0;
     for (const dag of this.options.dags.values()) {
       if (!paused.has(dag.id)) created += await this.createDue(dag, now);
+      await this.deadlines.check(dag, now);
     }
     const { runs, dags, ttl_ms } = this.options;
     if (await runs.hasDueRuns({ now, ttl_ms, ...activeLimits(dags.values()) })) this.options.dispatch();

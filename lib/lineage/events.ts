@@ -47,13 +47,12 @@ const ENDS: Readonly<Record<Exclude<AttemptRecord["state"], "running">, EndType>
 });
 
 /**
- * The two events of an ended attempt, in order: a run of the job `dag.task` within one of the job `dag`. The same attempt
- * gives the same events, so the sink can detect duplicates. They name what was read and written, with
+ * The events of an attempt that the sink has yet to get, in order: its start, and once it has ended its end. It is a run of the job
+ * `dag.task` within one of the job `dag`. The same attempt gives the same events, so the sink can detect duplicates. They name what was read and written, with
  * versions, columns and sizes. Errors and params are left out, since they may quote data.
  */
-export function eventsOf({ run, attempt, lineage }: UnsentAttempt, origin: Origin): [RunEvent, RunEvent] {
+export function eventsOf({ run, attempt, lineage, start_sent }: UnsentAttempt, origin: Origin): RunEvent[] {
   const { task_id, state, started_at, ended_at } = attempt;
-  if (state === "running" || ended_at === null) throw new Error(`attempt of ${task_id} has not ended`);
   const facet = facetsBy(origin);
   const facets = runFacets(run, attempt.versions.code ?? origin.version, origin);
   const jobType = { processingType: "BATCH", integration: "PARLEY", jobType: "TASK" };
@@ -69,21 +68,24 @@ export function eventsOf({ run, attempt, lineage }: UnsentAttempt, origin: Origi
   const runId = uuidOf(origin.namespace, run.created_at, run.run_id, task_id, String(attempt.attempt));
   const used = (direction: LineageEntry["direction"]) =>
     lineage.filter((use) => use.direction === direction).map((use) => dataset(use, run, facet));
-  return [{
+  const start: RunEvent = {
     ...common,
     eventType: "START",
     eventTime: started_at,
     run: { runId, facets },
     inputs: [],
     outputs: [],
-  }, {
+  };
+  if (state === "running" || ended_at === null) return [start];
+  const end: RunEvent = {
     ...common,
     eventType: ENDS[state],
     eventTime: ended_at,
     run: { runId, facets: { ...facets, ...endFacets(run, attempt, facet) } },
     inputs: used("input"),
     outputs: used("output"),
-  }];
+  };
+  return start_sent ? [end] : [start, end];
 }
 
 /** Makes a facet of the specification by its version and name. */

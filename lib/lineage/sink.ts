@@ -1,6 +1,7 @@
-import { onAbort } from "../core/abort.ts";
-import { retryAfter } from "../core/backoff.ts";
-import type { RunEvent } from "./events.ts";
+import type { AttemptOfRun, LineageOutbox, UnsentAttempt } from "../stores/runs/port.ts";
+import { type Delivery, type DeliveryLimits, postJson } from "../outbox/delivery.ts";
+import type { OutboxSink } from "../outbox/sender.ts";
+import { eventsOf } from "./events.ts";
 
 /** Where OpenLineage events are sent. */
 export interface SinkAddress {
@@ -24,65 +25,37 @@ export function parseSink({ url: address, key }: { url: URL; key: string | null 
   return { url, namespace, key };
 }
 
-/** How a sink responded to an event. `reason` is for the log and quotes nothing of the response, which may contain data. */
-export type Delivery =
-  | { readonly kind: "taken" }
-  /** The sink rejects this event; others may be accepted. */
-  | { readonly kind: "refused"; readonly reason: string }
-  /** No response about the event itself: it may be accepted later. */
-  | { readonly kind: "failed"; readonly reason: string; readonly retry_after_ms: number | null };
+/** The attempts of a run store, to be sent to a sink by this version of Parley. */
+export function lineageSink(
+  { outbox, address, version }: { outbox: LineageOutbox; address: SinkAddress; version: string },
+): OutboxSink<UnsentAttempt> {
+  const { namespace } = address;
+  return {
+    name: "lineage sink",
+    host: address.url.host,
+    batch: 20,
+    take: (options) => outbox.takeUnsent(options),
+    markSent: ({ entries, again_at }) => outbox.markSent({ attempts: entries.map(keyOf), again_at }),
+    send: (unsent, limits) => sendEvents(address, eventsOf(unsent, { namespace, version }), limits),
+    nameOf: ({ run, attempt }) => `${attempt.task_id}, attempt ${attempt.attempt} of ${run.run_id}`,
+  };
+}
 
-/** Sends one event. Never throws: an abort by the signal is a failure too. */
-export async function postEvent(
+async function sendEvents(
   { url, key }: SinkAddress,
-  event: RunEvent,
-  options: { timeout_ms: number; signal: AbortSignal },
+  events: readonly object[],
+  limits: DeliveryLimits,
 ): Promise<Delivery> {
-  const timeout = new AbortController();
-  const timer = setTimeout(() => timeout.abort(), options.timeout_ms);
-  const stopListening = onAbort(options.signal, () => timeout.abort());
-  if (options.signal.aborted) timeout.abort();
-  try {
-    const { status, headers, body } = await fetch(url, {
-      method: "POST",
-      headers: {
-        "content-type": "application/json",
-        ...key === null ? {} : { authorization: `Bearer ${key}` },
-      },
-      body: JSON.stringify(event),
-      // A redirect would send the events to a host that is not configured.
-      redirect: "manual",
-      signal: timeout.signal,
-    });
-    await body?.cancel();
-    return deliveryOf(status, headers.get("retry-after"));
-  } catch (error) {
-    return { kind: "failed", reason: failureReason(error, timeout.signal.aborted), retry_after_ms: null };
-  } finally {
-    clearTimeout(timer);
-    stopListening();
+  const headers: Record<string, string> = key === null ? {} : { authorization: `Bearer ${key}` };
+  const settings = { url: "PARLEY_LINEAGE", key: "PARLEY_LINEAGE_KEY" };
+  for (const event of events) {
+    const delivery = await postJson({ url, headers, body: JSON.stringify(event), settings }, limits);
+    if (delivery.kind !== "taken") return delivery;
   }
+  return { kind: "taken" };
 }
 
-/** Client errors that do not concern the event: a wrong key or path, or a busy sink. */
-const SINK_ERRORS: readonly number[] = [401, 403, 404, 405, 407, 408, 425, 429];
-
-function deliveryOf(status: number, retry_after: string | null): Delivery {
-  if (status >= 200 && status < 300) return { kind: "taken" };
-  const reason = `answers with HTTP ${status}${hintOf(status)}`;
-  if (status >= 400 && status < 500 && !SINK_ERRORS.includes(status)) return { kind: "refused", reason };
-  return { kind: "failed", reason, retry_after_ms: retryAfter({ retry_after }, Date.now()) };
-}
-
-function hintOf(status: number): string {
-  if (status === 401 || status === 403) return ": see PARLEY_LINEAGE_KEY";
-  if (status < 400 || status === 404 || status === 405) return ": see PARLEY_LINEAGE";
-  return "";
-}
-
-function failureReason(error: unknown, late: boolean): string {
-  if (late) return "does not answer in time";
-  return error instanceof Deno.errors.NotCapable
-    ? "is out of bounds: run with --allow-net"
-    : "cannot be reached";
+function keyOf({ run: { run_id }, attempt }: UnsentAttempt): AttemptOfRun & { running: boolean } {
+  const { task_id, attempt: number, ended_at } = attempt;
+  return { run_id, task_id, attempt: number, running: ended_at === null };
 }

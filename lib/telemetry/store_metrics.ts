@@ -1,7 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 import type { Health, Published } from "../core/types.ts";
 import type { ReleaseStore } from "../stores/analytics/port.ts";
-import type { RunStore } from "../stores/runs/port.ts";
+import type { RunStore, SinkBacklog } from "../stores/runs/port.ts";
 import { gauge, type MetricFamily, singlePoint } from "./metric_families.ts";
 import { CachedRead } from "./cached_read.ts";
 
@@ -12,7 +12,7 @@ export type WatchedStores =
   & Readonly<Record<typeof STORE_NAMES[number], { health(): Promise<Health> }>>
   & {
     readonly analytics: Pick<ReleaseStore, "published">;
-    readonly runs: Pick<RunStore, "leader" | "unsent">;
+    readonly runs: Pick<RunStore, "leader" | "unsent" | "sinkBacklogs">;
   };
 
 /** How many anomalies are open and not acknowledged. */
@@ -24,7 +24,7 @@ export interface AnomalyCounts {
 /** More than a look for anomalies may take. */
 const ANOMALIES_TIMEOUT_MS = 4_000;
 
-/** Metrics of the stores, anomalies, the published data, the scheduler and lineage, read at each scrape. */
+/** Metrics of the stores, anomalies, the published data, the scheduler, lineage and notifications, read at each scrape. */
 export class StoreMetrics {
   private readonly health: readonly (readonly [string, CachedRead<Health>])[];
   private readonly anomalies: CachedRead<AnomalyCounts>;
@@ -32,6 +32,8 @@ export class StoreMetrics {
   private readonly leader;
   /** Null if lineage is not sent. */
   private readonly unsent: CachedRead<number> | null;
+  private readonly backlogs: CachedRead<readonly SinkBacklog[]>;
+  private readonly sinks: readonly string[];
 
   /** `health` has a check for each store, which rejects if the store is down; `anomalies` rejects if it cannot look for them. */
   constructor(
@@ -41,6 +43,7 @@ export class StoreMetrics {
       health: Readonly<Record<string, () => Promise<Health>>>;
       anomalies: () => Promise<AnomalyCounts>;
       lineage: boolean;
+      sinks: readonly string[];
     },
   ) {
     this.health = Object.entries(options.health).map(([name, check]) => [name, new CachedRead(clock, check)]);
@@ -48,6 +51,8 @@ export class StoreMetrics {
     this.published = new CachedRead(clock, async () => ({ latest: await analytics.published() }));
     this.leader = new CachedRead(clock, () => runs.leader());
     this.unsent = options.lineage ? new CachedRead(clock, () => runs.unsent()) : null;
+    this.sinks = options.sinks;
+    this.backlogs = new CachedRead(clock, () => runs.sinkBacklogs());
   }
 
   /** What cannot be read is left out; `parley_store_up` shows which store is down. Never throws. */
@@ -58,6 +63,7 @@ export class StoreMetrics {
       this.dataFamilies(),
       this.schedulerFamilies(),
       this.lineageFamilies(),
+      this.notificationFamilies(),
     ];
     return (await Promise.all(read)).flat();
   }
@@ -128,6 +134,13 @@ export class StoreMetrics {
     const depth = await this.unsent?.get() ?? null;
     const help = "Ended attempts that the lineage sink has yet to hear of";
     return [gauge("parley_lineage_outbox_depth", help, singlePoint(depth))];
+  }
+
+  private async notificationFamilies(): Promise<MetricFamily[]> {
+    const backlogs = this.sinks.length === 0 ? [] : await this.backlogs.get() ?? [];
+    const points = backlogs.filter(({ sink }) => this.sinks.includes(sink))
+      .map(({ sink, pending }) => ({ labels: { sink }, value: pending }));
+    return [gauge("parley_notification_outbox_depth", "Notifications that a sink has yet to get", points)];
   }
 
   private since(at: string): number {

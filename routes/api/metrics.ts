@@ -24,6 +24,8 @@ export interface MetricsOptions extends PipelineView {
   readonly metrics: ServingMetrics;
   /** Whether lineage is sent to a sink. */
   readonly lineage: boolean;
+  /** The sinks of notifications that are configured. */
+  readonly sinks: readonly string[];
   readonly recommender: Pick<Recommender, "breakers">;
   readonly writer: Pick<OnlineWriter, "waiting">;
 }
@@ -48,6 +50,7 @@ export const metrics = apiEndpoint({
       health: storesRespond(options.stores),
       anomalies: () => openAnomalies(options),
       lineage: options.lineage,
+      sinks: options.sinks,
     });
     const runs = new RunMetrics(options.clock, options.stores.runs);
     const started = options.clock.now();

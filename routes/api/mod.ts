@@ -64,6 +64,8 @@ export interface Serving extends Pick<PipelineView, "dags" | "dag_faults">, Pick
   readonly arm_settings?: ArmSettings | undefined;
   /** Whether attempts are sent to a lineage sink, so that `/metrics` says how many wait. */
   readonly lineage: boolean;
+  /** The sinks of notifications that are configured. */
+  readonly sinks: readonly string[];
   /** The stores that are on one server, and shown as one. */
   readonly shared_stores: readonly string[];
   /** The API's document. */

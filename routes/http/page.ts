@@ -53,6 +53,8 @@ export interface PageContext extends Dashboard {
   readonly version: string;
   readonly keys: readonly ApiKey[];
   readonly stores: PageStores;
+  /** The sinks of notifications that are configured. */
+  readonly sinks: readonly string[];
   /** Those that are on one server, and shown as one. */
   readonly shared_stores: readonly string[];
   /** Explains answers, tries other weights, and knows which circuits are open. */

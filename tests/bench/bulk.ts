@@ -20,7 +20,7 @@ const MESSAGES = 3;
 const EVENTS = 10;
 const NEW_SHARE = 0.01;
 const NO_SOURCES = { messages: [], campaigns: [], events: [] };
-const TASKS = nightly({ schedule: null, sources: NO_SOURCES, inbox: null }).tasks;
+const TASKS = nightly({ schedule: null, deadline: null, sources: NO_SOURCES, inbox: null }).tasks;
 const TYPES = ["impression", "impression", "click", "conversion", "dismissal"] as const;
 
 /** Writes sources with the rows of these users, and returns them as arguments. */

@@ -8,6 +8,7 @@ import { runsAuditContract } from "./runs_audit.ts";
 import { runsBackfillsContract } from "./runs_backfills.ts";
 import { runsControlContract } from "./runs_control.ts";
 import { runsHistoryContract } from "./runs_history.ts";
+import { runsNotificationsContract } from "./runs_notifications.ts";
 import { runsOutboxContract } from "./runs_outbox.ts";
 import { runsTextsContract } from "./runs_texts.ts";
 
@@ -272,6 +273,7 @@ export function runsContract(name: string, open: () => Promise<OpenRuns>): void 
   runsControlContract(name, open);
   runsBackfillsContract(name, open);
   runsHistoryContract(name, open);
+  runsNotificationsContract(name, open);
   runsOutboxContract(name, open);
   runsTextsContract(name, open);
   runsAcknowledgementsContract(name, open);

@@ -18,20 +18,28 @@ const ids = (taken: readonly UnsentAttempt[]) => taken.map(({ run }) => run.run_
 export function runsOutboxContract(name: string, open: () => Promise<OpenRuns>): void {
   const test = storeTest(name, open);
 
-  test("takeUnsent() returns ended attempts, and none that is running", async ({ runs }) => {
+  test("takeUnsent() returns an attempt when it starts, and again when it has ended", async ({ runs }) => {
     await add(runs, "r");
     const claimed = await claim(runs, "p");
     const start = startOf("a", { owner: "p" });
     const commit = (changes: Parameters<RunStore["commit"]>[0]["changes"]) =>
       runs.commit({ run_id: "r", owner: "p", now: T0, changes });
     await commit({ starts: [start] });
-    assert.deepEqual([await take(runs), await runs.unsent()], [[], 0]);
+    const { run } = claimed!;
+    const due = { run, lineage: [], start_sent: false, due_at: 0 };
+    const started = await take(runs);
+    assert.deepEqual([started, await runs.unsent()], [[{ ...due, attempt: start.attempt }], 0]);
+    const attempts = keys(started).map((key) => ({ ...key, running: true }));
+    await runs.markSent({ attempts, again_at: null });
+    assert.deepEqual(await take(runs, { now: T0 + HIDDEN_MS }), []);
     const lineage = ["z", "a"].map((name) => useOf(name, { rows: 3, fields: ["id"], quality: { same: 1 } }));
     const ended = endOf(start, { rows_in: 3, versions: { model: "m" }, lineage });
     await commit({ ended: [ended] });
     assert.equal(await runs.unsent(), 1);
     const { lineage: _, ...attempt } = ended;
-    assert.deepEqual(await take(runs), [{ run: claimed!.run, attempt, lineage, due_at: 0 }]);
+    // A sender that is late marks the start that it has sent, not the end.
+    await runs.markSent({ attempts, again_at: null });
+    assert.deepEqual(await take(runs), [{ ...due, attempt, lineage, start_sent: true }]);
   });
 
   test("takeUnsent() returns an attempt once, and once more if it is not settled", async ({ runs }) => {

@@ -240,6 +240,40 @@ Deno.test("loadConfig() takes a lineage sink by http alone, and its token apart 
   });
 });
 
+Deno.test("loadConfig() takes sinks of notifications whole, and names what is missing without a secret", () => {
+  const whsec = `whsec_${btoa("a secret of two dozen bytes and more")}`;
+  const { notify, deadline } = loadConfig({
+    PARLEY_NOTIFY_WEBHOOK: "https://ops.example/hook",
+    PARLEY_NOTIFY_WEBHOOK_SECRET: whsec,
+    PARLEY_NOTIFY_SLACK: "https://hooks.slack.example/services/s3cret",
+    PARLEY_NOTIFY_EMAIL: "ops@shop.example, ann@shop.example",
+    PARLEY_NOTIFY_FROM: "parley@shop.example",
+    PARLEY_SMTP: "smtps://parley:s3cret@mail.example:465",
+    PARLEY_DEADLINE: "06:00",
+  });
+  assert.deepEqual([notify.webhook?.url.host, notify.webhook?.secret], ["ops.example", whsec]);
+  assert.deepEqual([notify.slack?.pathname, notify.email?.to.length, deadline], [
+    "/services/s3cret",
+    2,
+    "06:00",
+  ]);
+  assert.deepEqual(loadConfig({}).notify, { webhook: null, slack: null, email: null });
+  const wrong: [Record<string, string>, RegExp][] = [
+    [{ PARLEY_NOTIFY_WEBHOOK: "https://ops.example" }, /needs PARLEY_NOTIFY_WEBHOOK_SECRET, .*openssl rand/],
+    [{ PARLEY_NOTIFY_WEBHOOK_SECRET: "s3cret" }, /is not whsec_ with 24 to 64 bytes/],
+    [{ PARLEY_NOTIFY_SLACK: "https://me:s3cret@hooks.example" }, /PARLEY_NOTIFY_SLACK holds credentials/],
+    [{ PARLEY_NOTIFY_EMAIL: "ops@shop.example" }, /needs PARLEY_SMTP and PARLEY_NOTIFY_FROM/],
+    [{ PARLEY_NOTIFY_EMAIL: "ops" }, /is no address such as/],
+    [{ PARLEY_SMTP: "s3cret" }, /PARLEY_SMTP is not a URL such as smtps:/],
+    [{ PARLEY_DEADLINE: "6 am" }, /is not a time of day such as 06:00/],
+  ];
+  for (const [env, reason] of wrong) {
+    assert.throws(() => loadConfig(env), (error: Error) => {
+      return reason.test(error.message) && !error.message.includes("s3cret");
+    });
+  }
+});
+
 Deno.test(".env.example has every setting with its default", () => {
   const pairs = settings();
   const example = Object.fromEntries(pairs.flatMap((name, i) => i % 2 === 0 ? [[name, pairs[i + 1]!]] : []));

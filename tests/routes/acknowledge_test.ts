@@ -39,6 +39,10 @@ pageTest(
       /acknowledged<\/span> by Ann on <time[^>]*>[^<]*<\/time>; not counted until <time[^>]*>/,
     );
     assert.match(html, /Critical<\/dt><dd><span class="value">0</);
+    assert.match(
+      html.slice(html.indexOf('id="notifications"')),
+      /No sink is configured.*small failed at first/s,
+    );
     const overview = (await see(app, "/")).html;
     assert.match(
       overview,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Hono } from "../../deps.ts";
-import { ManualClock } from "../../lib/core/clock.ts";
+import { iso, ManualClock } from "../../lib/core/clock.ts";
 import { ServingMetrics } from "../../lib/telemetry/serving_metrics.ts";
 import { fails, faulty, hangs, NOW } from "../lib/recommend/world.ts";
 import { addRun } from "../fixtures/runs.ts";
@@ -102,6 +102,27 @@ appTest(
     assert.equal((await scrape(app)).get(DEPTH), before + 1);
   },
   { options: () => ({ lineage: true }) },
+);
+
+const PENDING = 'parley_notification_outbox_depth{sink="slack"}';
+appTest(
+  "GET /metrics reports what sinks of notifications have yet to get",
+  async ({ app, clock, world }) => {
+    const { runs } = world.stores;
+    await runs.takeNotifications({ sink: "slack", now: NOW, again_at: NOW, limit: 1 });
+    assert.equal((await scrape(app)).get(PENDING), 0);
+    const run = {
+      state: "failed" as const,
+      started_at: null,
+      ended_at: iso(NOW),
+      error: "<what a user said>",
+    };
+    await addRun(runs, { run_id: "one", dag_id: "d", at: NOW, task_id: "a" });
+    await runs.revise({ run_id: "one", now: NOW, plan: () => ({ run }) });
+    clock.advance(5_000);
+    assert.equal((await scrape(app)).get(PENDING), 1);
+  },
+  { options: () => ({ sinks: ["slack"] }) },
 );
 
 appTest("GET /metrics leaves the outbox out where lineage is sent nowhere", async ({ app }) => {

@@ -285,9 +285,9 @@ export interface RunRecordStore {
   /**
    * Removes ended runs that were created before this ISO time; returns how many. Keeps each dag's newest scheduled run,
    * which says up to when its schedule is done, and with `keep_unsent` the runs with attempts that were not sent to a
-   * lineage sink yet.
+   * lineage sink yet. Removes notifications from before that time too, but those that one of these `sinks` has yet to get.
    */
-  prune(options: { before: string; keep_unsent?: boolean }): Promise<number>;
+  prune(options: { before: string; keep_unsent?: boolean; sinks?: readonly string[] }): Promise<number>;
 }
 
 /** What a backfill does with an occurrence that has a run which ended: leaves it, or runs it again if it failed, or in any case. */
@@ -428,30 +428,98 @@ export interface ScheduleStore {
   leader(): Promise<Leader | null>;
 }
 
-/** An ended attempt that was not sent to the lineage sink yet, with its run and what it read and wrote. */
+/** An attempt whose start or end was not sent to the lineage sink yet, with its run and what it read and wrote. */
 export interface UnsentAttempt {
   readonly run: RunRecord;
   readonly attempt: AttemptRecord;
   readonly lineage: readonly LineageEntry[];
+  /** Whether the sink has its start already. */
+  readonly start_sent: boolean;
   /** Since when it is due, in epoch milliseconds; 0 for one that was never put off. */
   readonly due_at: number;
 }
 
 /**
- * The ended attempts that are still to be sent to a lineage sink. An attempt is due from its end until it was sent, so
- * its end, its lineage and its being due are one write.
+ * The attempts that are still to be sent to a lineage sink. An attempt is due from its start until that was sent, and again from
+ * its end, so that its end, its lineage and its being due are one write.
  */
 export interface LineageOutbox {
   /**
-   * Takes attempts that are due at `now`, at most `limit`: first those that were never put off, then those that ended
-   * first. They are due again at `again_at` unless they are marked as sent, since the process that took them may have
+   * Takes attempts that are due at `now`, at most `limit`: first those that were never put off, then those that started or
+   * ended first. They are due again at `again_at` unless they are marked as sent, since the process that took them may have
    * died. Both are epoch milliseconds.
    */
   takeUnsent(options: { now: number; again_at: number; limit: number }): Promise<UnsentAttempt[]>;
-  /** Marks attempts as sent (null), or sets when they are due again. */
-  markSent(options: { attempts: readonly AttemptOfRun[]; again_at: number | null }): Promise<void>;
+  /**
+   * Marks attempts as sent (null), or sets when they are due again. One that was `running` when it was taken, and has ended
+   * since, stays due.
+   */
+  markSent(
+    options: { attempts: readonly (AttemptOfRun & { running?: boolean })[]; again_at: number | null },
+  ): Promise<void>;
   /** How many ended attempts were not sent yet, due or not. */
   unsent(): Promise<number>;
+}
+
+/** What notifications are about. Each `ended` or `recovered` follows the one before it of the same subject. */
+export type NotificationType =
+  | "run.failed"
+  | "run.recovered"
+  | "deadline.missed"
+  | "anomaly.opened"
+  | "anomaly.ended";
+
+/** What sinks get. It has no error and no param, since these may quote data. */
+export interface NewNotification {
+  readonly type: NotificationType;
+  /** What it is about, such as `dag nightly`: of its newest notification follows what is news of it. */
+  readonly subject: string;
+  /** ISO 8601. */
+  readonly at: string;
+  readonly dag_id: string | null;
+  readonly run_id: string | null;
+  /** Ids, times and what else its type says. */
+  readonly facts: JsonObject;
+}
+
+export interface Notification extends NewNotification {
+  /** Its place in the order in which every sink gets notifications. */
+  readonly seq: number;
+}
+
+/** How far a sink is behind. */
+export interface SinkBacklog {
+  readonly sink: string;
+  readonly pending: number;
+  /** When the oldest of these was added; null without any. */
+  readonly since: string | null;
+}
+
+/**
+ * What sinks get, in one order for all of them. The failure of a run, and the next success of its dag, are added by the write
+ * that ends the run.
+ */
+interface NotificationOutbox {
+  /**
+   * Adds a notification; false if it is no news: a deadline or an anomaly that the newest one of its subject is about already, or
+   * the end of what was not open.
+   */
+  addNotification(notification: NewNotification): Promise<boolean>;
+  /** The subjects whose newest notification has this type. */
+  subjectsWith(options: { type: NotificationType }): Promise<string[]>;
+  /**
+   * The next notifications of a sink, in order. None if another process has taken some less than `again_at - now` ago, or while the
+   * sink is put off. A sink that is new gets those that are added from now on.
+   */
+  takeNotifications(
+    options: { sink: string; now: number; again_at: number; limit: number },
+  ): Promise<Notification[]>;
+  /** Marks all up to `seq` as sent, and sets when the sink is due next (epoch milliseconds). */
+  markNotified(options: { sink: string; seq: number; due_at: number }): Promise<void>;
+  /** Newest first. */
+  notifications(options: { limit: number }): Promise<Notification[]>;
+  /** Of every sink that ever took notifications. */
+  sinkBacklogs(): Promise<SinkBacklog[]>;
 }
 
 /**
@@ -546,6 +614,7 @@ export interface RunStore
     LogStore,
     ScheduleStore,
     LineageOutbox,
+    NotificationOutbox,
     AcknowledgementStore,
     SessionStore,
     AuditStore,

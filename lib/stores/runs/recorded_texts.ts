@@ -16,6 +16,7 @@ const COLUMNS: readonly (readonly [table: string, column: string, json: boolean,
   ["pipeline_logs", "line", false, "run_id", "seq"],
   ["audit_log", "request_id", false, "seq"],
   ["audit_log", "facts", true, "seq"],
+  ["notifications", "facts", true, "seq"],
 ];
 /** For statements that read all records. */
 const SCAN = { timeout_ms: 60_000 };

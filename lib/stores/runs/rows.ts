@@ -9,6 +9,7 @@ import type {
   Backfill,
   BackfillProgress,
   LineageEntry,
+  Notification,
   RunHistory,
   RunRecord,
   RunState,
@@ -33,6 +34,7 @@ export type AttemptRow = Omit<AttemptRecord, "versions"> & {
   readonly run_id: string;
   readonly versions: string;
   readonly send_at: number | null;
+  readonly start_sent: number;
 };
 export type LineageRow = Omit<LineageEntry, "fields" | "quality"> & {
   readonly task_id: string;
@@ -67,7 +69,9 @@ export function taskRow(run_id: string, task: TaskRecord): TaskRow & { run_id: s
   return { ...task, run_id, output: JSON.stringify(task.output), branch };
 }
 
-export function attemptOf({ run_id: _run, send_at: _due, ...rest }: AttemptRow): AttemptRecord {
+export function attemptOf(
+  { run_id: _run, send_at: _due, start_sent: _sent, ...rest }: AttemptRow,
+): AttemptRecord {
   return { ...rest, versions: JSON.parse(rest.versions) };
 }
 
@@ -104,7 +108,7 @@ export function endRow(run_id: string, attempt: AttemptRecord) {
   const { progress_done, progress_total } = attempt;
   const counts = { rows_in, rows_out, quarantined, progress_done, progress_total };
   const versions = JSON.stringify(attempt.versions);
-  return { run_id, task_id, attempt: number, state, ended_at, error, ...counts, versions };
+  return { run_id, task_id, attempt: number, state, ended_at, error, ...counts, versions, send_at: 0 };
 }
 
 export const LINEAGE_COLUMNS =
@@ -184,7 +188,7 @@ function taskHistory([task_id, state]: TaskFact, attempts: readonly AttemptFact[
   };
 }
 
-/** The condition of attempts that were not sent to a lineage sink yet, as the index has it. */
+/** The condition of ended attempts that were not sent to a lineage sink yet. */
 export const UNSENT = "send_at IS NOT NULL AND ended_at IS NOT NULL";
 
 /** Attempts with their runs and lineage. */
@@ -199,6 +203,7 @@ export function unsentOf(
     run: byId.get(row.run_id)!,
     attempt: attemptOf(row),
     lineage: (byAttempt.get(keyOf(row)) ?? []).map(entryOf),
+    start_sent: row.start_sent === 1,
     due_at: row.send_at ?? 0,
   }));
 }
@@ -221,6 +226,12 @@ export function outputOf(row: OutputRow): TaskOutput {
 export type AuditRow = Omit<AuditEntry, "facts"> & { readonly seq: number; readonly facts: string };
 
 export function auditEntryOf(row: AuditRow): AuditEntry & { seq: number } {
+  return { ...row, facts: JSON.parse(row.facts) };
+}
+
+export type NotificationRow = Omit<Notification, "facts"> & { readonly facts: string };
+
+export function notificationOf(row: NotificationRow): Notification {
   return { ...row, facts: JSON.parse(row.facts) };
 }
 

@@ -1,4 +1,5 @@
 import {
+  all,
   allRows,
   type Columns,
   type Dialect,
@@ -8,7 +9,16 @@ import {
   runRows,
   type Steps,
 } from "../engines/sql.ts";
-import type { AttemptKey, AttemptOfRun, EndedAttempt, RunChanges, Start, TaskRecord } from "./port.ts";
+import type {
+  AttemptKey,
+  AttemptOfRun,
+  EndedAttempt,
+  NewNotification,
+  NotificationType,
+  RunChanges,
+  Start,
+  TaskRecord,
+} from "./port.ts";
 import { attemptRow, endRow, leaseLost, lineageRow, taskRow } from "./rows.ts";
 
 const TASK: Columns = {
@@ -54,6 +64,7 @@ const END: Columns = {
   progress_done: "double precision",
   progress_total: "double precision",
   versions: "text",
+  send_at: "bigint",
 };
 const LINEAGE: Columns = {
   task_id: "text",
@@ -214,6 +225,44 @@ export class RunWriter {
       state.error,
       ...state.backfill_id === undefined ? [] : [state.backfill_id],
     );
+    if (state.state === "failed") yield* this.notifyEnd(run_id, state.ended_at, "run.failed");
+    if (state.state === "success") yield* this.notifyEnd(run_id, state.ended_at, "run.recovered");
+  }
+
+  private *notifyEnd(run_id: string, at: string | null, type: NotificationType): Steps<void> {
+    const about = yield* get<{ dag_id: string; logical_date: string }>(
+      "SELECT dag_id, logical_date FROM pipeline_runs WHERE run_id = $1",
+      run_id,
+    );
+    if (about === null || at === null) return;
+    const { dag_id, logical_date } = about;
+    const failed = yield* all<{ task_id: string }>(
+      // Without instances of mapped tasks: there may be thousands.
+      `SELECT task_id FROM pipeline_tasks WHERE run_id = $1 AND state = 'failed' AND task_id NOT LIKE '%[%'
+       ORDER BY task_id`,
+      run_id,
+    );
+    const facts = {
+      logical_date,
+      ...type === "run.failed" && { tasks: failed.map(({ task_id }) => task_id) },
+    };
+    yield* this.notify({ type, subject: `dag ${dag_id}`, at, dag_id, run_id, facts });
+  }
+
+  /**
+   * Adds a notification, if it is news. Until the transaction ends no other one adds any, so that they become visible in the order of
+   * their numbers: a sink that has got one does not get those before it.
+   */
+  *notify(notification: NewNotification): Steps<boolean> {
+    if (!(yield* isNews(notification))) return false;
+    yield* this.lockNames(["notifications"]);
+    if (!(yield* isNews(notification))) return false;
+    const { type, subject, at, dag_id, run_id, facts } = notification;
+    yield* run(
+      "INSERT INTO notifications (type, subject, at, dag_id, run_id, facts) VALUES ($1, $2, $3, $4, $5, $6)",
+      ...[type, subject, at, dag_id, run_id, JSON.stringify(facts)],
+    );
+    return true;
   }
 
   *setProgress(run_id: string, progress: readonly (AttemptKey & { done: number; total: number | null })[]) {
@@ -254,6 +303,20 @@ export class RunWriter {
     );
     return row !== null && (row.lease_until !== null || isRuns);
   }
+}
+
+/** What a notification needs to be the newest one of its subject, to be news: undefined for anything. */
+const FOLLOWS: Readonly<Partial<Record<NotificationType, NotificationType>>> = {
+  "run.recovered": "run.failed",
+  "anomaly.ended": "anomaly.opened",
+};
+
+/** A failure always is, since each is of another run, or of another try. */
+function* isNews({ type, subject }: NewNotification): Steps<boolean> {
+  if (type === "run.failed") return true;
+  const sql = "SELECT type FROM notifications WHERE subject = $1 ORDER BY seq DESC LIMIT 1";
+  const newest = (yield* get<{ type: NotificationType }>(sql, subject))?.type;
+  return FOLLOWS[type] === undefined ? newest !== type : newest === FOLLOWS[type];
 }
 
 function keyOf({ task_id, attempt }: AttemptKey): AttemptKey {

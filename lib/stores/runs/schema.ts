@@ -153,6 +153,31 @@ CREATE TABLE backfills (
   cancelled_at ${sql.text}
 );
 `,
+  // An attempt is due to be sent from its start on, and again from its end.
+  (sql) => `
+ALTER TABLE pipeline_attempts ADD COLUMN start_sent ${sql.integer} NOT NULL DEFAULT 0;
+DROP INDEX pipeline_attempts_unsent;
+CREATE INDEX pipeline_attempts_unsent ON pipeline_attempts (send_at, (coalesce(ended_at, started_at)))
+  WHERE send_at IS NOT NULL;
+`,
+  // What sinks get, in this order, and up to which number each has got all.
+  (sql) => `
+CREATE TABLE notifications (
+  seq ${sql.id},
+  type ${sql.text} NOT NULL,
+  subject ${sql.text} NOT NULL,
+  at ${sql.text} NOT NULL,
+  dag_id ${sql.text},
+  run_id ${sql.text},
+  facts ${sql.text} NOT NULL
+);
+CREATE INDEX notifications_by_subject ON notifications (subject, seq);
+CREATE TABLE notification_sinks (
+  sink ${sql.text} PRIMARY KEY,
+  sent_seq ${sql.number} NOT NULL,
+  due_at ${sql.number} NOT NULL
+);
+`,
 ];
 
 /** All tables but that of the scheduler, which says what a process does now. */
@@ -168,4 +193,6 @@ export const RUN_TABLES: Readonly<Record<string, TableSpec>> = {
   ended_sessions: { key: ["session_id"] },
   acknowledgements: { key: ["anomaly_id"] },
   audit_log: { key: ["seq"], numbered: { column: "seq", counter: null } },
+  notifications: { key: ["seq"], numbered: { column: "seq", counter: null } },
+  notification_sinks: { key: ["sink"] },
 };

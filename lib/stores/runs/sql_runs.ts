@@ -29,6 +29,9 @@ import {
   type LineageEntry,
   type LogLine,
   type LogOptions,
+  type NewNotification,
+  type Notification,
+  type NotificationType,
   type RecordedText,
   type ReviseOptions,
   RUN_STATES,
@@ -37,6 +40,7 @@ import {
   type RunRecord,
   type RunSnapshot,
   type RunStore,
+  type SinkBacklog,
   type StoredTables,
   type TaskOutput,
   type UnsentAttempt,
@@ -57,6 +61,8 @@ import {
   LINEAGE_COLUMNS,
   lineageOf,
   type LineageRow,
+  notificationOf,
+  type NotificationRow,
   outputOf,
   type OutputRow,
   runOf,
@@ -77,6 +83,7 @@ const LOG_LIMIT = 1_000;
 
 const ATTEMPT_KEY = { run_id: "text", task_id: "text", attempt: "bigint" } as const;
 const SEND_AT = { ...ATTEMPT_KEY, send_at: "bigint" } as const;
+const START_SENT = { ...ATTEMPT_KEY, start_sent: "bigint" } as const;
 
 /**
  * Runs in SQL, for any number of processes. A commit is on disk when it is answered: a finished task stays finished. Locks are
@@ -200,7 +207,13 @@ export class SqlRuns implements RunStore {
     return (await this.db.query(() => all<LineageRow>(sql, run_id))).map(lineageOf);
   }
 
-  async prune({ before, keep_unsent = false }: { before: string; keep_unsent?: boolean }): Promise<number> {
+  async prune(
+    { before, keep_unsent = false, sinks = [] }: {
+      before: string;
+      keep_unsent?: boolean;
+      sinks?: readonly string[];
+    },
+  ): Promise<number> {
     const unsent = `(SELECT 1 FROM pipeline_attempts a WHERE a.run_id = r.run_id AND ${UNSENT})`;
     // Leaves out runs that another transaction has locked: they are in use.
     const sql = `WITH old AS MATERIALIZED (
@@ -219,6 +232,9 @@ export class SqlRuns implements RunStore {
       const empty = `DELETE FROM backfills WHERE created_at < $1
         AND backfill_id NOT IN (SELECT backfill_id FROM pipeline_runs WHERE backfill_id IS NOT NULL)`;
       await this.db.write(() => run(empty, before));
+      const sent = `DELETE FROM notifications WHERE at < $1 AND NOT EXISTS (SELECT 1 FROM notification_sinks s
+        WHERE ${this.db.dialect.isIn("s.sink", "$2")} AND s.sent_seq < seq)`;
+      await this.db.write(() => run(sent, before, JSON.stringify(sinks)));
       return total;
     }
   }
@@ -429,8 +445,8 @@ export class SqlRuns implements RunStore {
   /** Leaves out attempts that another process is taking. Most calls find nothing, and lock nothing. */
   async takeUnsent(options: { now: number; again_at: number; limit: number }): Promise<UnsentAttempt[]> {
     const { input, isIn, insertionOrder, lockRows } = this.db.dialect;
-    const due = `SELECT * FROM pipeline_attempts a WHERE send_at <= $1 AND ${UNSENT}
-      ORDER BY send_at, ended_at LIMIT $2`;
+    const due = `SELECT * FROM pipeline_attempts a WHERE send_at <= $1
+      ORDER BY send_at, coalesce(ended_at, started_at) LIMIT $2`;
     if (await this.db.query(() => get(due, options.now, 1)) === null) return [];
     const runs = `SELECT * FROM pipeline_runs WHERE ${isIn("run_id", "$1")}`;
     const lineage = `SELECT l.run_id, ${
@@ -456,14 +472,34 @@ export class SqlRuns implements RunStore {
     });
   }
 
-  async markSent(options: { attempts: readonly AttemptOfRun[]; again_at: number | null }): Promise<void> {
-    const { attempts, again_at } = options;
-    if (attempts.length > 0) await this.db.write(() => this.setDue(attempts, again_at));
+  async markSent(
+    { attempts, again_at }: {
+      attempts: readonly (AttemptOfRun & { running?: boolean })[];
+      again_at: number | null;
+    },
+  ): Promise<void> {
+    if (attempts.length === 0) return;
+    if (again_at !== null) return await this.db.write(() => this.setDue(attempts, again_at));
+    const { update } = this.db.dialect;
+    const keys = Object.keys(ATTEMPT_KEY);
+    const rows = keysOf(attempts).map((key) => ({ ...key, start_sent: 1 }));
+    const of = (running: boolean) => attempts.filter((attempt) => (attempt.running ?? false) === running);
+    const [started, ended] = [of(true), of(false)];
+    const setDue = (those: typeof attempts, condition?: string) => this.setDue(those, null, condition);
+    await this.db.write(function* () {
+      yield* runRows(update("pipeline_attempts", START_SENT, keys), [], START_SENT, rows);
+      if (started.length > 0) yield* setDue(started, "AND pipeline_attempts.ended_at IS NULL");
+      if (ended.length > 0) yield* setDue(ended);
+    });
   }
 
-  private *setDue(attempts: readonly AttemptOfRun[], again_at: number | null): Steps<void> {
+  private *setDue(
+    attempts: readonly AttemptOfRun[],
+    again_at: number | null,
+    condition = "",
+  ): Steps<void> {
     yield* runRows(
-      this.db.dialect.update("pipeline_attempts", SEND_AT, Object.keys(ATTEMPT_KEY)),
+      `${this.db.dialect.update("pipeline_attempts", SEND_AT, Object.keys(ATTEMPT_KEY))} ${condition}`,
       [],
       SEND_AT,
       keysOf(attempts).map((key) => ({ ...key, send_at: again_at })),
@@ -473,6 +509,60 @@ export class SqlRuns implements RunStore {
   async unsent(): Promise<number> {
     const sql = `SELECT count(*) AS n FROM pipeline_attempts WHERE ${UNSENT}`;
     return (await this.db.query(() => get<{ n: number }>(sql)))!.n;
+  }
+
+  addNotification(notification: NewNotification): Promise<boolean> {
+    return this.db.write(() => this.writer.notify(notification));
+  }
+
+  async subjectsWith({ type }: { type: NotificationType }): Promise<string[]> {
+    const sql = `SELECT subject FROM notifications n WHERE type = $1
+      AND seq = (SELECT max(seq) FROM notifications o WHERE o.subject = n.subject) ORDER BY seq`;
+    return (await this.db.query(() => all<{ subject: string }>(sql, type))).map(({ subject }) => subject);
+  }
+
+  /** Most calls find nothing, and lock nothing. */
+  async takeNotifications(
+    { sink, now, again_at, limit }: { sink: string; now: number; again_at: number; limit: number },
+  ): Promise<Notification[]> {
+    const next = `SELECT n.* FROM notifications n
+      WHERE seq > (SELECT sent_seq FROM notification_sinks WHERE sink = $1) ORDER BY seq LIMIT $2`;
+    const known = await this.db.query(() =>
+      get<{ due_at: number }>("SELECT due_at FROM notification_sinks WHERE sink = $1", sink)
+    );
+    if (known === null) {
+      const sql = `INSERT INTO notification_sinks SELECT $1, coalesce(max(seq), 0), 0 FROM notifications
+        WHERE true ON CONFLICT DO NOTHING`;
+      await this.db.write(() => run(sql, sink));
+      return [];
+    }
+    if (known.due_at > now || await this.db.query(() => get(next, sink, 1)) === null) return [];
+    const take = "UPDATE notification_sinks SET due_at = $3 WHERE sink = $1 AND due_at <= $2";
+    const rows = await this.db.write(function* () {
+      const isTaken = (yield* run(take, sink, now, again_at)) === 1;
+      return isTaken ? yield* all<NotificationRow>(next, sink, limit) : [];
+    });
+    return rows.map(notificationOf);
+  }
+
+  async markNotified({ sink, seq, due_at }: { sink: string; seq: number; due_at: number }): Promise<void> {
+    const sql = `UPDATE notification_sinks SET due_at = $3,
+      sent_seq = CASE WHEN sent_seq < $2 THEN $2 ELSE sent_seq END WHERE sink = $1`;
+    await this.db.write(() => run(sql, sink, seq, due_at));
+  }
+
+  async notifications({ limit }: { limit: number }): Promise<Notification[]> {
+    const sql = "SELECT * FROM notifications ORDER BY seq DESC LIMIT $1";
+    return (await this.db.query(() => all<NotificationRow>(sql, limit))).map(notificationOf);
+  }
+
+  sinkBacklogs(): Promise<SinkBacklog[]> {
+    return this.db.query(() =>
+      all<SinkBacklog>(
+        `SELECT sink, count(n.seq) AS pending, min(n.at) AS since
+         FROM notification_sinks s LEFT JOIN notifications n ON n.seq > s.sent_seq GROUP BY sink ORDER BY sink`,
+      )
+    );
   }
 
   async acknowledge({ anomaly_id, since, by, at, until }: Acknowledgement): Promise<void> {

@@ -6,11 +6,12 @@ import { pageOf, Pages, withQuery } from "../../components/table.tsx";
 import { readAnomalies } from "../../api/pipeline.ts";
 import type { PageRequest, View } from "../../http/page.ts";
 import { AnomalyCard } from "./anomaly_card.tsx";
+import { notifications } from "./notifications.tsx";
 
 const PER_PAGE = 50;
 const MAX_PAGES = 100;
 
-/** `GET /anomalies?severity=&page=`: open and past anomalies, each with the history that shows it. */
+/** `GET /anomalies?severity=&page=`: open and past anomalies, each with the history that shows it, and notifications. */
 export async function anomalies(request: PageRequest): Promise<View> {
   const { value, error } = await readAnomalies({
     ...request.context,
@@ -23,7 +24,16 @@ export async function anomalies(request: PageRequest): Promise<View> {
       </Section>
     )
     : <AllAnomalies all={value} request={request} />;
-  return { title: "Anomalies", body };
+  const recent = await notifications(request);
+  return {
+    title: "Anomalies",
+    body: (
+      <>
+        {body}
+        {recent}
+      </>
+    ),
+  };
 }
 
 function AllAnomalies({ all, request }: { all: Anomalies; request: PageRequest }) {

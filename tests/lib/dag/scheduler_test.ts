@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { iso, ManualClock } from "../../../lib/core/clock.ts";
 import { type Dag, loadDags } from "../../../lib/dag/define.ts";
 import type { CatchUp } from "../../../lib/dag/schedule.ts";
+import { createRun } from "../../../lib/dag/runs.ts";
 import { Scheduler } from "../../../lib/dag/scheduler.ts";
+import { newTask } from "../../../lib/dag/state.ts";
 import { SqliteRuns } from "../../../lib/stores/runs/sqlite/sqlite_runs.ts";
 import { dagOf } from "../../fixtures/dag.ts";
 
@@ -258,4 +260,54 @@ Deno.test("run() continues after a tick that failed, and releases the lead when 
     assert.equal(errors.length, 1);
     assert.equal((await runs.leader())?.live_until, iso(clock.now()));
     assert.equal((await scheduler(nightly("none"), "two").tick()).leading, true);
+  }));
+
+Deno.test("a deadline that passes while a run or task has not ended is reported once", () =>
+  world(async ({ runs, clock, scheduler }) => {
+    const run = () => Promise.resolve();
+    const dag = dagOf(
+      [
+        { id: "a", run, deadline_alert: { by: "15:30" } },
+        { id: "b", run, deadline_alert: { within_ms: 2 * HOUR } },
+        { id: "c", run },
+      ],
+      {
+        schedule: { cron: "0 15 * * *", timezone: "Europe/Berlin", catch_up: "latest" },
+        deadline_alert: { by: "06:00" },
+      },
+    );
+    const { run_id } = await createRun({ dag, runs, clock, params: {} });
+    const first = scheduler(dag);
+    await first.tick();
+    clock.advance(HOUR);
+    await first.tick();
+    const due = "2026-05-01T13:00:00.000Z";
+    const scheduled = (await runs.runs({ limit: 9 })).find(({ trigger }) => trigger === "schedule")!.run_id;
+    const plan = () => ({ tasks: [{ ...newTask("b"), state: "skipped" as const }] });
+    await runs.revise({ run_id: scheduled, now: clock.now(), plan });
+    const missed = async () =>
+      (await runs.notifications({ limit: 9 })).reverse().map(({ run_id, facts }) => [run_id, facts]);
+    const at = (run_id: string, task_id: string | null, deadline: string, logical_date: string) => [
+      run_id,
+      { task_id, deadline, logical_date },
+    ];
+    const expected = [
+      at(scheduled, "a", "2026-05-01T13:30:00.000Z", due),
+      at(run_id, "b", "2026-05-01T14:00:00.000Z", iso(T0)),
+      at(scheduled, null, "2026-05-02T04:00:00.000Z", due),
+    ];
+    clock.advance(HOUR / 2 - 1);
+    await first.tick();
+    assert.deepEqual(await missed(), []);
+    clock.advance(1);
+    await first.tick();
+    assert.deepEqual(await missed(), expected.slice(0, 1));
+    clock.advance(HOUR / 2);
+    await first.tick();
+    assert.deepEqual(await missed(), expected.slice(0, 2));
+    clock.advance(14 * HOUR);
+    await first.tick();
+    assert.deepEqual(await missed(), expected);
+    await scheduler(dag).tick();
+    assert.deepEqual(await missed(), expected, "another process has not looked before");
   }));

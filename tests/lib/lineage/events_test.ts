@@ -6,6 +6,7 @@ import type { UnsentAttempt } from "../../../lib/stores/runs/port.ts";
 import {
   brokenEvents,
   ENDS,
+  eventPair,
   eventsOfAllEnds,
   input,
   ORIGIN,
@@ -20,7 +21,7 @@ const body = ({ _producer, _schemaURL, ...rest }: JsonObject) => rest;
 const facet = (of: JsonObject, name: string) => body((of as Record<string, JsonObject>)[name]!);
 
 Deno.test("eventsOf() gives a start and an end, one run of a job within a run of its dag", () => {
-  const [start, end] = eventsOf(unsent(), ORIGIN);
+  const [start, end] = eventPair(unsent());
   assert.deepEqual([start.eventType, start.eventTime], ["START", iso(T0)]);
   assert.deepEqual([end.eventType, end.eventTime], ["COMPLETE", iso(T0 + 1_000)]);
   assert.equal(start.run.runId, end.run.runId);
@@ -37,7 +38,7 @@ Deno.test("eventsOf() gives a start and an end, one run of a job within a run of
 
 Deno.test("eventsOf() ends as the attempt did, and says so in a tag too", () => {
   for (const [state, eventType] of ENDS) {
-    const [, end] = eventsOf(unsent(state), ORIGIN);
+    const [, end] = eventPair(unsent(state));
     assert.equal(end.eventType, eventType, state);
     const { tags } = facet(end.run.facets, "tags") as unknown as { tags: { key: string; value: string }[] };
     assert.deepEqual(Object.fromEntries(tags.map(({ key, value }) => [key, value])), {
@@ -49,11 +50,19 @@ Deno.test("eventsOf() ends as the attempt did, and says so in a tag too", () => 
     });
     assert.equal("errorMessage" in end.run.facets, eventType === "FAIL", state);
   }
-  assert.throws(() => eventsOf(unsent("running"), ORIGIN), /has not ended/);
+});
+
+Deno.test("eventsOf() gives the start alone while an attempt runs, and the end alone once that was sent", () => {
+  const [start, end] = eventPair(unsent());
+  const running = unsent("running");
+  assert.deepEqual(eventsOf({ ...running, attempt: { ...running.attempt, ended_at: null } }, ORIGIN), [
+    start,
+  ]);
+  assert.deepEqual(eventsOf({ ...unsent(), start_sent: true }, ORIGIN), [end]);
 });
 
 Deno.test("eventsOf() gives datasets their version, columns and size, and nothing if they are unknown", () => {
-  const [start, end] = eventsOf(unsent("success", [input, output, useOf("bare")]), ORIGIN);
+  const [start, end] = eventPair(unsent("success", [input, output, useOf("bare")]));
   assert.deepEqual([start.inputs, start.outputs], [[], []]);
   const [read, bare] = end.inputs;
   assert.deepEqual(bare, { namespace: "file", name: "bare", facets: {} });
@@ -65,13 +74,13 @@ Deno.test("eventsOf() gives datasets their version, columns and size, and nothin
 });
 
 Deno.test("eventsOf() names what passes within a run alike in each run", () => {
-  const [, end] = eventsOf(unsent("success", [output]), ORIGIN);
+  const [, end] = eventPair(unsent("success", [output]));
   assert.equal(end.outputs[0]?.name, "/data/artifacts/nightly/embed/part.ndjson");
 });
 
 Deno.test("eventsOf() gives the same attempt the same ids, and no other attempt or namespace", () => {
   const of = (options: UnsentAttempt, namespace = "shop") =>
-    eventsOf(options, { ...ORIGIN, namespace })[1].run.runId;
+    eventPair(options, { ...ORIGIN, namespace })[1].run.runId;
   const one = unsent();
   assert.equal(of(one), of(structuredClone(one)));
   const others = [

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { ManualClock } from "../../../lib/core/clock.ts";
 import type { RunEvent } from "../../../lib/lineage/events.ts";
-import type { LineageSender, SenderOptions } from "../../../lib/lineage/sender.ts";
 import { parseSink } from "../../../lib/lineage/sink.ts";
-import type { RunStore } from "../../../lib/stores/runs/port.ts";
+import type { OutboxSender } from "../../../lib/outbox/sender.ts";
+import type { RunStore, UnsentAttempt } from "../../../lib/stores/runs/port.ts";
 import { until, withRuns } from "../../fixtures/dag.ts";
-import { hanging, LineageSink, senderTo } from "../../fixtures/lineage.ts";
+import { hanging, type LineageSenderOptions, LineageSink, senderTo } from "../../fixtures/lineage.ts";
 import { tagOf } from "../../fixtures/openlineage.ts";
 import { addRun, T0 } from "../../fixtures/runs.ts";
 
@@ -13,7 +13,7 @@ interface World {
   readonly runs: RunStore;
   readonly sink: LineageSink;
   /** Starts a sender, which is closed at the end. */
-  send(options?: Partial<SenderOptions>): { sender: LineageSender; log: string[] };
+  send(options?: LineageSenderOptions): { sender: OutboxSender<UnsentAttempt>; log: string[] };
   /** Adds runs of one ended attempt each, in the order of these ids. */
   add(...run_ids: string[]): Promise<void>;
   /** Waits until so many attempts are unsent. */
@@ -24,14 +24,14 @@ function senderTest(name: string, body: (world: World) => Promise<void>): void {
   Deno.test(name, () =>
     withRuns(async (runs) => {
       const sink = new LineageSink().start();
-      const senders: LineageSender[] = [];
+      const senders: OutboxSender<UnsentAttempt>[] = [];
       let at = T0;
       const add = async (...run_ids: string[]) => {
         for (const run_id of run_ids) {
           await addRun(runs, { run_id, dag_id: "d", at: at += 1_000, task_id: "t" });
         }
       };
-      const send = (options: Partial<SenderOptions> = {}) => {
+      const send = (options: LineageSenderOptions = {}) => {
         const made = senderTo(sink, runs, options);
         senders.push(made.sender);
         return made;
@@ -70,7 +70,7 @@ senderTest("a sender sends start and end of each attempt, oldest first, and each
 senderTest("a sender shows its key and namespace, and goes where Marquez listens", async (world) => {
   const { sink, send, add, left } = world;
   await add("r1");
-  send({ sink: parseSink({ url: new URL("?namespace=shop&x=1", sink.url), key: "token" }) });
+  send({ address: parseSink({ url: new URL("?namespace=shop&x=1", sink.url), key: "token" }) });
   await left(0);
   const [asked] = sink.asked;
   assert.equal(asked?.authorization, "Bearer token");
@@ -92,8 +92,8 @@ senderTest("a sink that is down is logged once, and gets all events when it is b
   assert.deepEqual(ended(sink.taken).sort(), ["r1", "r2", "r3"]);
   const { host } = sink.url;
   assert.deepEqual(log, [
-    `warning: the lineage sink ${host} cannot be reached; what ends meanwhile is sent later`,
-    `info: lineage reaches ${host} again`,
+    `warning: the lineage sink ${host} cannot be reached; what comes meanwhile is sent later`,
+    `info: the lineage sink ${host} works again`,
   ]);
 });
 
@@ -202,7 +202,7 @@ senderTest("an attempt that was sent but could not be marked is sent again after
   const { log } = send({ clock });
   await until(() => log.length > 0);
   runs.markSent = settle;
-  assert.match(log[0]!, /^warning: lineage is sent later: Error at /);
+  assert.match(log[0]!, /^warning: what the lineage sink gets is sent later: Error at /);
   clock.advance(60_000);
   await left(0);
   assert.deepEqual(ended(sink.taken), ["r1", "r1"]);
