@@ -9,6 +9,26 @@ export interface Ranker {
   readonly weights: Sources;
   /** The data version that they were learnt for, which may be an earlier one; null for the fixed ones. */
   readonly learnt_for: number | null;
+  /** When weights were last learnt and compared with those before; null if they never were. */
+  readonly comparison: Comparison | null;
+}
+
+export interface Comparison {
+  /** The model of the vectors, as a key. */
+  readonly model: string;
+  /** How many events were stored. */
+  readonly events: number;
+  /** Why the learnt weights do not count; null if they do. */
+  readonly held_back: HeldBack | null;
+}
+
+export interface HeldBack {
+  /** By how much NDCG@10 changed, with its 95 % interval. */
+  readonly difference: { readonly mean: number; readonly low: number; readonly high: number };
+  /** On how many queries. */
+  readonly queries: number;
+  /** An ISO time. */
+  readonly since: string;
 }
 
 /** The name of their file in a data version. They are fitted over users and hold no data of a single one. */
@@ -24,6 +44,15 @@ const RANKER = z.strictObject({
     ) as Record<Source, typeof WEIGHT>,
   ),
   learnt_for: z.int().min(1).nullable(),
+  comparison: z.strictObject({
+    model: z.string(),
+    events: z.int().min(0),
+    held_back: z.strictObject({
+      difference: z.strictObject({ mean: z.number(), low: z.number(), high: z.number() }),
+      queries: z.int().min(0),
+      since: z.iso.datetime(),
+    }).nullable(),
+  }).nullable().default(null),
 });
 
 export function encodeRanker(ranker: Ranker): Uint8Array {

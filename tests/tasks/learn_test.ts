@@ -236,7 +236,7 @@ Deno.test("a run that has too few choices to compare weights publishes the fixed
     const { outcome, difference, findings, queries } = outputOf<LearnOutput>(ran, "learn");
     assert.deepEqual([outcome, difference, findings], ["too_few", null, []]);
     assert.ok(queries.held_out > 10 && queries.training > 10);
-    assert.deepEqual(await saved(flow), { weights: WEIGHTS, learnt_for: null });
+    assert.deepEqual(await saved(flow), { weights: WEIGHTS, learnt_for: null, comparison: null });
     const logs = await flow.runs.logs({
       run_id: ran.snapshot.run.run_id,
       task_id: "learn",
@@ -253,7 +253,7 @@ Deno.test("a run with PARLEY_WEIGHTS=fixed learns nothing, and a change of it ma
   withFlow(async (flow) => {
     const ran = await load(flow, shopRows(SHOP));
     assert.equal(outputOf<LearnOutput>(ran, "learn").outcome, "off");
-    assert.deepEqual(await saved(flow), { weights: WEIGHTS, learnt_for: null });
+    assert.deepEqual(await saved(flow), { weights: WEIGHTS, learnt_for: null, comparison: null });
     const settings = { ...flow.services.settings, weights: "learnt" as const };
     const again = await nightlyRun({ ...flow, services: { ...flow.services, settings } }, {});
     assert.equal(outputOf<LearnOutput>(again, "learn").outcome, "too_few");
@@ -277,14 +277,15 @@ Deno.test("a run whose weights cannot be learnt still publishes its data", () =>
 
 const LARGE = { users: 170, visits: 8, seed: 2, unbiased_from: 0 };
 
-Deno.test("learn() takes weights that are better on other users, and holds others back, which the check of the run says", () =>
+Deno.test("learn() takes weights that are better on other users, and holds others back, which is said until there is more to compare them on", () =>
   withFlow(async (flow) => {
     // The fixed weights suit this shop, so that the first run has nothing better.
     const ran = await load(flow, shopRows(LARGE));
     const first = outputOf<LearnOutput>(ran, "learn");
     assert.equal(first.outcome, "held_back");
     assert.ok(first.difference!.low < 0 && first.queries.held_out >= 500);
-    assert.deepEqual(await saved(flow), { weights: WEIGHTS, learnt_for: null });
+    const ranker = (await saved(flow))!;
+    assert.deepEqual([ranker.weights, ranker.learnt_for], [WEIGHTS, null]);
     const { findings } = outputOf<CheckOutput>(ran, "check");
     const [finding] = findings.filter(({ code }) => code === "weights_held_back");
     assert.deepEqual([finding!.figure, finding!.severity], [first.difference!.low, "info"]);
@@ -303,13 +304,27 @@ Deno.test("learn() takes weights that are better on other users, and holds other
     const store = await vectorsOf(flow.services);
     const { version } = await buildVersion(flow.services, store, { derivation: null });
     const { analytics } = flow.services;
-    const before = new Uint8Array(encodeRanker({ weights: { ...WEIGHTS, popularity: 9 }, learnt_for: 1 }));
+    const kept = await learn(contextOf(flow).context, store, version);
+    assert.deepEqual([kept.outcome, kept.weights, kept.queries.held_out], ["kept", WEIGHTS, 0]);
+    assert.deepEqual(kept.findings.map(({ text, since }) => [text, since]), [[
+      finding!.text,
+      finding!.since,
+    ]]);
+    assert.deepEqual(await saved(flow, version), ranker);
+
+    const { comparison } = ranker;
+    const before = new Uint8Array(encodeRanker({
+      weights: { ...WEIGHTS, popularity: 9 },
+      learnt_for: 1,
+      comparison: { ...comparison!, events: Math.floor(comparison!.events / 1.06) },
+    }));
     const file = (options: VersionFile) =>
       options.name === RANKER_FILE ? Promise.resolve(before) : analytics.file(options);
     const services = { ...flow.services, analytics: Object.assign(Object.create(analytics), { file }) };
     const better = await learn(contextOf({ services }).context, store, version);
     assert.ok(better.outcome === "adopted" && better.difference!.low > 0 && better.findings.length === 0);
-    assert.deepEqual(await saved(flow, version), { weights: better.learnt, learnt_for: version });
+    const better_ranker = await saved(flow, version);
+    assert.deepEqual([better_ranker!.weights, better_ranker!.learnt_for], [better.learnt, version]);
     assert.deepEqual(better.learnt, first.learnt, "the same rows give the same weights");
   }));
 

@@ -1,6 +1,6 @@
 import { paged } from "../../../lib/core/batches.ts";
 import { iso } from "../../../lib/core/clock.ts";
-import type { Abortable, Campaign } from "../../../lib/core/types.ts";
+import { type Abortable, type Campaign, modelKey } from "../../../lib/core/types.ts";
 import { SOURCES, type Sources } from "../../../lib/recommend/answer.ts";
 import {
   chooseRanker,
@@ -11,7 +11,13 @@ import {
 } from "../../../lib/learn/choose_ranker.ts";
 import type { Anomaly } from "../../../lib/monitoring/anomaly.ts";
 import { CampaignNames } from "../../../lib/recommend/mentions.ts";
-import { encodeRanker, type Ranker, RANKER_FILE } from "../../../lib/recommend/ranker_file.ts";
+import {
+  type Comparison,
+  encodeRanker,
+  type HeldBack,
+  type Ranker,
+  RANKER_FILE,
+} from "../../../lib/recommend/ranker_file.ts";
 import { WEIGHTS } from "../../../lib/recommend/score.ts";
 import type { AnalyticsStore } from "../../../lib/stores/analytics/port.ts";
 import type { VectorStore } from "../../../lib/stores/vectors/port.ts";
@@ -23,8 +29,8 @@ import { readMoments, readQueries, type SampledPart } from "./read_queries.ts";
 import { sampleUsers } from "./sample_users.ts";
 
 export interface LearnOutput extends Omit<ChosenRanker, "outcome" | "propensities"> {
-  /** `off` if PARLEY_WEIGHTS says so. */
-  readonly outcome: ChosenRanker["outcome"] | "off";
+  /** `off` if PARLEY_WEIGHTS says so; `kept` if there is hardly more to learn from than the last time. */
+  readonly outcome: ChosenRanker["outcome"] | "off" | "kept";
   /** By place, how often it is looked at compared with the first. */
   readonly propensities: readonly number[];
   /** For the check of the version. */
@@ -35,32 +41,64 @@ export interface LearnOutput extends Omit<ChosenRanker, "outcome" | "propensitie
 const MAX_QUERIES = 1_500;
 /** Texts that one run embeds to learn: half a minute of a core with the bundled model. */
 const MAX_TEXTS = 2_000;
+/** Weights are compared again once the number of events has changed by this share: a comparison costs the same whatever is new. */
+const CHANGED_SHARE = 0.05;
 /** Campaigns read at a time. */
 const PAGE = 1_000;
 
 /**
  * Learns the weights of sources for a version that is not published yet from what users chose, and saves those that count as its file:
- * the learnt ones, or if these are not proved to be as good on other users, those of the published version. Repeating it gives the same.
+ * the learnt ones, or if these are not proved to be as good on other users, those of the published version. With about as many events as
+ * when these were compared, nothing is. Repeating it gives the same.
  */
 export async function learn(context: StepContext, store: VectorStore, version: number): Promise<LearnOutput> {
   const { services, signal } = context;
   const { analytics } = services;
   if (services.settings.weights === "fixed") {
     context.log("PARLEY_WEIGHTS is fixed: the fixed weights count");
-    await saveRanker(context, version, { weights: WEIGHTS, learnt_for: null });
+    await saveRanker(context, version, { weights: WEIGHTS, learnt_for: null, comparison: null });
     return { ...NOTHING_LEARNT, outcome: "off" };
   }
   const published = await publishedRanker(analytics, { signal });
+  const model = modelKey(store.model);
+  const { events } = await analytics.counts({ signal });
+  if (published !== null && isRecent(published.comparison, { model, events })) {
+    context.log(
+      `${
+        events.toLocaleString("en")
+      } events are stored, about as many as when weights were compared: they stay`,
+    );
+    await saveRanker(context, version, published);
+    const findings = findingsOf(context, published.comparison);
+    return { ...NOTHING_LEARNT, outcome: "kept", weights: published.weights, findings };
+  }
   const before = published?.weights ?? WEIGHTS;
   const { parts, counts } = await sampleMoments(context);
   const chosen = counts.held_out < MIN_HELD_OUT
     ? tooFew(counts)
     : await chooseRanker(await collectQueries(context, { store, version, parts }), { before, signal });
   const learnt_for = { adopted: version, held_back: published?.learnt_for ?? null, too_few: null };
-  await saveRanker(context, version, { weights: chosen.weights, learnt_for: learnt_for[chosen.outcome] });
+  const comparison = chosen.difference === null ? null : {
+    model,
+    events,
+    held_back: chosen.outcome !== "held_back" ? null : {
+      difference: chosen.difference,
+      queries: chosen.queries.held_out,
+      since: iso(services.clock.now()),
+    },
+  };
+  const { weights, outcome } = chosen;
+  await saveRanker(context, version, { weights, learnt_for: learnt_for[outcome], comparison });
   report(context, chosen);
-  const finding = heldBack(context, chosen);
-  return { ...chosen, findings: finding === null ? [] : [finding] };
+  return { ...chosen, findings: findingsOf(context, comparison) };
+}
+
+function isRecent(
+  comparison: Comparison | null,
+  { model, events }: Pick<Comparison, "model" | "events">,
+): comparison is Comparison {
+  return comparison !== null && comparison.model === model &&
+    Math.abs(events - comparison.events) < CHANGED_SHARE * comparison.events;
 }
 
 const NOTHING_LEARNT = Object.freeze({
@@ -153,7 +191,9 @@ function report(context: StepContext, chosen: ChosenRanker): void {
   } else {
     context.log(`learnt from ${queriesText(training)}: ${weightsText(learnt)}`);
     context.log(
-      `${differenceText(chosen)}: ${outcome === "adopted" ? "they are taken" : "the ones before stay"}`,
+      `${differenceText({ difference: chosen.difference!, queries: held_out })}: ${
+        outcome === "adopted" ? "they are taken" : "the ones before stay"
+      }`,
     );
   }
   context.reads(services.dataset("analytics", "events"));
@@ -169,33 +209,30 @@ function weightsText(weights: Sources): string {
   return SOURCES.map((source) => `${source} ${(weights[source] / total).toFixed(3)}`).join(", ");
 }
 
-function differenceText({ difference, queries }: ChosenRanker): string {
+function differenceText({ difference, queries }: Omit<HeldBack, "since">): string {
   const signed = (value: number) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(4)}`;
-  const { mean, low, high } = difference!;
-  return `on ${queriesText(queries.held_out)} of other users NDCG@10 changes by ${signed(mean)} (${
-    signed(low)
-  } to ${signed(high)})`;
+  const { mean, low, high } = difference;
+  return `on ${queriesText(queries)} of other users NDCG@10 changes by ${signed(mean)} (${signed(low)} to ${
+    signed(high)
+  })`;
 }
 
-/** Null if the learnt weights are taken. A warning if they are worse; a difference that may be chance needs no action. */
-function heldBack(
-  { run, services: { clock } }: StepContext,
-  chosen: ChosenRanker,
-): Anomaly | null {
-  const { outcome, difference } = chosen;
-  if (outcome !== "held_back" || difference === null) return null;
-  return {
+/** Empty if the learnt weights were taken. A warning if they are worse; a difference that may be chance needs no action. */
+function findingsOf({ run }: StepContext, comparison: Comparison | null): Anomaly[] {
+  if (comparison === null || comparison.held_back === null) return [];
+  const { difference, since } = comparison.held_back;
+  return [{
     code: "weights_held_back",
     severity: difference.high < 0 ? "warning" : "info",
-    // It is so until the next run has compared again.
+    // It is so until a run has compared again.
     subject: { kind: "store", store: "analytics" },
     figure: difference.low,
     expected: 0,
     unit: "share",
-    since: iso(clock.now()),
+    since,
     run_id: run.run_id,
-    text: `the weights learnt in this run are held back: ${
-      differenceText(chosen)
+    text: `the weights learnt last are held back: ${
+      differenceText(comparison.held_back)
     }; the version keeps the weights from before`,
-  };
+  }];
 }

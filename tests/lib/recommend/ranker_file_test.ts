@@ -6,7 +6,19 @@ import { WEIGHTS } from "../../../lib/recommend/score.ts";
 import { carryRanker } from "../../../tasks/steps/ranker.ts";
 import { NOW, openWorld, type World } from "./world.ts";
 
-const RANKER: Ranker = { weights: { ...WEIGHTS, co_engagement: 0, popularity: 2.5 }, learnt_for: 7 };
+const RANKER: Ranker = {
+  weights: { ...WEIGHTS, co_engagement: 0, popularity: 2.5 },
+  learnt_for: 7,
+  comparison: {
+    model: "test",
+    events: 12,
+    held_back: {
+      difference: { mean: 0, low: -0.1, high: 0.1 },
+      queries: 600,
+      since: "2025-03-01T00:00:00.000Z",
+    },
+  },
+};
 const REFUSED = { name: "ParleyError", code: "mismatch", message: /file of ranking weights cannot be used/ };
 
 Deno.test("decodeRanker() gives what encodeRanker() was given", async () => {
