@@ -12,7 +12,7 @@
 FROM denoland/deno:2.9.6 AS build
 WORKDIR /app
 ENV DENO_DIR=/deno-dir
-COPY deno.json deno.lock deps.ts main.ts ./
+COPY deno.json deno.lock deps.ts edge.ts main.ts ./
 COPY clients/example_shop/deno.json clients/example_shop/
 COPY commands commands
 COPY lib lib

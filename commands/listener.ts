@@ -6,6 +6,8 @@ import type { Logger } from "../lib/telemetry/log.ts";
 interface Listener {
   readonly hostname: string;
   readonly port: number;
+  /** Still answers for so long, and ends each connection after its answer, so that clients and proxies go to other processes. */
+  drain(ms: number): Promise<void>;
   /** Stops listening, and waits for requests under way, but not for long. */
   close(): Promise<void>;
 }
@@ -34,9 +36,14 @@ export function listenHttp(
     log.error("an answer failed: {cause}", { cause: causeOf(error) });
     return new Response(null, { status: 500 });
   };
-  const serve = (port: number) => Deno.serve({ hostname, port, onError, onListen: () => {} }, handler);
+  let isDraining = false;
+  const answer: Deno.ServeHandler<Deno.NetAddr> = async (request, info) => {
+    const response = await handler(request, info);
+    return isDraining ? endingConnection(response) : response;
+  };
+  const serve = (port: number) => Deno.serve({ hostname, port, onError, onListen: () => {} }, answer);
 
-  const drain = (server: Deno.HttpServer) => {
+  const shutDown = (server: Deno.HttpServer) => {
     const drained: Promise<void> = server.shutdown()
       .catch((error) => log.error("a server did not shut down: {cause}", { cause: causeOf(error) }))
       .finally(() => draining.delete(drained));
@@ -52,7 +59,7 @@ export function listenHttp(
       if (closing.signal.aborted) return;
       // The system's own words, which quote no request.
       log.error("listening stopped: {reason}. Idle connections are closed, and it listens again", { reason });
-      drain(server);
+      shutDown(server);
       await relisten();
     }
   };
@@ -71,12 +78,23 @@ export function listenHttp(
   };
 
   supervise();
+  const drain = async (ms: number) => {
+    isDraining = true;
+    await sleep(ms);
+  };
   const close = async () => {
     closing.abort();
-    drain(server);
+    shutDown(server);
     const waited = new AbortController();
     await Promise.race([Promise.all(draining), sleep(CLOSE_TIMEOUT_MS, waited.signal)]);
     waited.abort();
   };
-  return { hostname: addr.hostname, port: addr.port, close };
+  return { hostname: addr.hostname, port: addr.port, drain, close };
+}
+
+/** Headers of a response may be immutable, as those of a redirect. */
+function endingConnection(response: Response): Response {
+  const headers = new Headers(response.headers);
+  headers.set("connection", "close");
+  return new Response(response.body, { status: response.status, statusText: response.statusText, headers });
 }

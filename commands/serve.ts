@@ -44,10 +44,19 @@ interface Serving {
   readonly url: string;
   /** Resolves when its first answer would be complete, or lack only stores that are down; soon in any case. */
   readonly ready: Promise<unknown>;
+  /** Still answers for `PARLEY_DRAIN_MS`, while `/readyz` says `stopping` and each answer ends its connection. */
+  drain(): Promise<void>;
 }
 
-/** Opens the stores and listens. Closing lets requests under way finish. */
-export async function listen(config: Config): Promise<Opened<Serving>> {
+/** The API apart from a listener. */
+interface Api extends Pick<Serving, "ready"> {
+  readonly fetch: Deno.ServeHandler<Deno.NetAddr>;
+  /** From then on `/readyz` says `stopping`; the pages' streams end. */
+  stop(): void;
+}
+
+/** Opens the stores and makes the handler of requests. Closing derives what was written. */
+export async function openApi(config: Config): Promise<Opened<Api>> {
   const experiments = await readExperiments(config);
   await startTracing();
   const stores = await openServing(config);
@@ -118,6 +127,7 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       recommender,
       writer,
       warm_up: () => warmUp.status(),
+      stopping: signal,
       lineage: config.lineage !== null,
       sinks: notifiersOf(config.notify).map(({ sink }) => sink),
       shared_stores: config.shared_stores,
@@ -130,13 +140,6 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       },
       log: requestLog(log("http")),
     });
-    const listener = listenHttp({
-      hostname: config.host,
-      port: config.port,
-      handler: app.fetch,
-      log: log("listener"),
-    });
-    const { hostname, port } = listener;
     warmUp.run().catch((error) =>
       log("serve").error("the warm-up failed: {cause}", { cause: causeOf(error) })
     );
@@ -154,20 +157,47 @@ export async function listen(config: Config): Promise<Opened<Serving>> {
       view: { stores: stores.value, dags: [...dags.values()], dag_faults, clock: systemClock },
       signal,
     });
+    const stop = () => closing.abort();
     const close = async () => {
-      closing.abort();
+      stop();
       await watching;
       await notifications.close();
-      await listener.close();
       await writer.close();
       await embedder.close();
       await artifacts.close();
       await stores.close();
     };
-    const url = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
-    return opened({ url, ready }, close);
+    return opened({ fetch: app.fetch, ready, stop }, close);
   } catch (error) {
     await stores.close();
+    throw error;
+  }
+}
+
+/** Opens the API and listens. Closing lets requests under way finish. */
+export async function listen(config: Config): Promise<Opened<Serving>> {
+  const api = await openApi(config);
+  try {
+    const listener = listenHttp({
+      hostname: config.host,
+      port: config.port,
+      handler: api.value.fetch,
+      log: openLog(config.log)("listener"),
+    });
+    const { hostname, port } = listener;
+    const url = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+    const { ready, stop } = api.value;
+    const drain = async () => {
+      stop();
+      await listener.drain(config.drain_ms);
+    };
+    return opened({ url, ready, drain }, async () => {
+      stop();
+      await listener.close();
+      await api.close();
+    });
+  } catch (error) {
+    await api.close();
     if (!(error instanceof Deno.errors.AddrInUse)) throw error;
     throw new ParleyError(
       "unavailable",
@@ -204,6 +234,7 @@ export async function serve(config: Config): Promise<number> {
     if (!shutdown.signal.aborted) console.log(`Parley answers at ${api.value.url}`);
     announceStop(shutdown.signal, () => "requests in progress finish first");
     await aborted(shutdown.signal);
+    await api.value.drain();
     await api.close();
     return 0;
   } finally {

@@ -39,7 +39,7 @@ export async function start(config: Config): Promise<number> {
     await greet(config, api.value.url);
     announceStop(shutdown.signal, () => `requests in progress finish first, and a run ${INTERRUPTED}`);
     await aborted(shutdown.signal);
-    await scheduler.close();
+    await Promise.all([scheduler.close(), api.value.drain()]);
     await api.close();
     return EXIT.ok;
   } finally {

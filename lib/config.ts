@@ -54,8 +54,14 @@ export interface Config {
   readonly schedule: { readonly cron: string; readonly timezone: string } | null;
   /** The time of day by which the nightly run is expected to have ended, as 06:00; null for none. */
   readonly deadline: string | null;
+  /** Null if backups are made only when they are started. */
+  readonly backup_schedule: Config["schedule"];
+  /** How many scheduled backups stay. */
+  readonly backup_count: number;
   readonly host: string;
   readonly port: number;
+  /** How long requests are still answered after a shutdown request. */
+  readonly drain_ms: number;
   readonly keys: readonly ApiKey[];
   /** Signs ids and keys hashes; null for the one that analytics keeps. */
   readonly secret: string | null;
@@ -156,6 +162,8 @@ function dagSecrets(env: Record<string, string | undefined>): Config["dag_secret
 }
 
 function build(v: Values, cwd: string, problems: string[]): Omit<Config, "dag_secrets"> {
+  const zone = timezoneProblem(v.PARLEY_TIMEZONE);
+  if (zone !== null) problems.push(`PARLEY_TIMEZONE: ${zone}`);
   const data = absolute(v.PARLEY_DATA, cwd);
   const url = (name: keyof Values, otherwise: URL) =>
     v[name] === undefined ? otherwise : parseUrl(name, String(v[name]), cwd, problems);
@@ -192,10 +200,13 @@ function build(v: Values, cwd: string, problems: string[]): Omit<Config, "dag_se
       events: v.PARLEY_EVENTS.map((path) => absolute(path, cwd)),
     },
     inbox: v.PARLEY_INBOX === undefined ? null : join(absolute(v.PARLEY_INBOX, cwd), "/").slice(0, -1),
-    schedule: parseSchedule(v, problems),
     deadline: v.PARLEY_DEADLINE,
+    schedule: parseSchedule("PARLEY_SCHEDULE", v, problems),
+    backup_schedule: parseSchedule("PARLEY_BACKUP_SCHEDULE", v, problems),
+    backup_count: v.PARLEY_BACKUP_COUNT,
     host: v.PARLEY_HOST,
     port: v.PARLEY_PORT,
+    drain_ms: v.PARLEY_DRAIN_MS,
     keys: parseKeys(v, problems),
     secret: v.PARLEY_SECRET,
     answer_ms: v.PARLEY_ANSWER_MS,
@@ -233,16 +244,16 @@ function parseServer(text: string, cwd: string, problems: string[]): URL {
 }
 
 function parseSchedule(
-  { PARLEY_SCHEDULE: cron, PARLEY_TIMEZONE: timezone }: Values,
+  name: "PARLEY_SCHEDULE" | "PARLEY_BACKUP_SCHEDULE",
+  { [name]: cron, PARLEY_TIMEZONE: timezone }: Values,
   problems: string[],
 ): Config["schedule"] {
   const zone = timezoneProblem(timezone);
-  if (zone !== null) problems.push(`PARLEY_TIMEZONE: ${zone}`);
   if (cron === "off") return null;
   try {
     checkSchedule({ cron, timezone: zone === null ? timezone : "UTC" });
   } catch (error) {
-    problems.push(`PARLEY_SCHEDULE: ${reasonOf(error)}; "off" switches it off`);
+    problems.push(`${name}: ${reasonOf(error)}; "off" switches it off`);
   }
   return { cron, timezone };
 }

@@ -61,7 +61,7 @@ const STORES = {
     "One PostgreSQL for the stores of documents, vectors, graph, analytics and runs: " +
       "`postgres://user:password@host:5432/parley`, version 14 or newer with pgvector 0.8 or newer. A store's own setting " +
       "below takes precedence. The cache and the artifacts are not part of it: for several API processes set " +
-      "PARLEY_CACHE; for runs on several machines set PARLEY_ARTIFACTS to a folder that they share.",
+      "PARLEY_CACHE; for runs on several machines set PARLEY_ARTIFACTS to a bucket, or to a folder that they share.",
     "none",
   ),
   PARLEY_DOCUMENTS: describe(
@@ -99,7 +99,8 @@ const STORES = {
   ),
   PARLEY_ARTIFACTS: describe(
     text,
-    "The folder of artifacts, which tasks write for each other.",
+    "Where tasks write artifacts for each other: a folder, or for runs on several machines a bucket with Amazon's S3 API, " +
+      "`s3://KEY:SECRET@bucket/prefix?region=eu-west-1`, with `&endpoint=https://host` for another service.",
     "artifacts/ in PARLEY_DATA",
   ),
 };
@@ -164,6 +165,11 @@ const API = {
     "The address on which the API listens. Any address except loopback needs keys.",
   ),
   PARLEY_PORT: describe(number(0, 65_535).default(8000), "The port of the API; 0 selects a free port."),
+  PARLEY_DRAIN_MS: describe(
+    number(0, 600_000).default(0),
+    "How long `serve` and `start` still answer after SIGTERM or Ctrl-C, in milliseconds, while `/readyz` says `stopping`. Set it " +
+      "above the interval at which your proxy asks `/readyz`, and no request of a restart fails.",
+  ),
   PARLEY_API_KEYS: describe(
     list.default([]),
     "Comma-separated `scopes:secret`. Scopes are read, write, admin; each includes those before it. A secret has 16 characters " +
@@ -204,7 +210,10 @@ const PIPELINE = {
       "runs on either. A time that the clock skips in spring is due at the first instant after the gap; one " +
       "from a `*` in minutes or hours is skipped.",
   ),
-  PARLEY_TIMEZONE: describe(z.string().default("UTC"), "The IANA time zone of PARLEY_SCHEDULE."),
+  PARLEY_TIMEZONE: describe(
+    z.string().default("UTC"),
+    "The IANA time zone of PARLEY_SCHEDULE and PARLEY_BACKUP_SCHEDULE.",
+  ),
   PARLEY_DEADLINE: describe(
     z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, "is not a time of day such as 06:00").nullable().default(
       null,
@@ -212,6 +221,16 @@ const PIPELINE = {
     "The time of day, in PARLEY_TIMEZONE, by which the scheduled nightly run is expected to have ended, such as `06:00`. If it has not, " +
       "a notification says so; the run continues.",
     "none",
+  ),
+  PARLEY_BACKUP_SCHEDULE: describe(
+    z.string().default("off"),
+    "When the dag `backup` copies the embedded stores into backups/ in PARLEY_DATA: crontab(5), such as `0 5 * * *`.",
+  ),
+  PARLEY_BACKUP_COUNT: describe(
+    z.coerce.number({ error: "is not a number" }).int("is not a whole number").min(1, "is below 1").default(
+      7,
+    ),
+    "How many of these copies stay; each run of `backup` removes older ones. Those in other folders are not touched.",
   ),
   PARLEY_MAX_SOURCE_GB: describe(
     number(0.001, 1_000_000).default(10),

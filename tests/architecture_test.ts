@@ -11,7 +11,7 @@ import {
   type Rule,
 } from "./fixtures/architecture.ts";
 
-const TREE = readTree("main.ts", "commands", "routes", "tasks", "lib");
+const TREE = readTree("main.ts", "edge.ts", "commands", "routes", "tasks", "lib");
 const USERS = readTree("tests", "tools");
 
 /** Each rule, with files that break it and would otherwise be fine, and the message about them. */

@@ -1376,10 +1376,10 @@ export interface components {
         };
         Readiness: {
             /**
-             * @description `degraded` with some stores down or late: answers continue without them. `unready` while analytics is down or nothing is published. `starting` until a first answer would be complete, for a minute at most.
+             * @description `degraded` with some stores down or late: answers continue without them. `unready` while analytics is down or nothing is published. `starting` until a first answer would be complete, for a minute at most. `stopping` after a shutdown request, while requests are still answered.
              * @enum {string}
              */
-            status: "ready" | "degraded" | "unready" | "starting";
+            status: "ready" | "degraded" | "unready" | "starting" | "stopping";
             published: {
                 version: number;
                 /** Format: date-time */
@@ -2949,7 +2949,7 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             403: components["responses"]["Forbidden"];
             500: components["responses"]["InternalServerError"];
-            /** @description `unready` or `starting`. */
+            /** @description `unready`, `starting` or `stopping`. */
             503: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];

@@ -62,10 +62,11 @@ type StoreState = z.infer<typeof STORE_STATE>;
 
 const READINESS = z.lazy(() =>
   z.object({
-    status: z.enum(["ready", "degraded", "unready", "starting"]).meta({
+    status: z.enum(["ready", "degraded", "unready", "starting", "stopping"]).meta({
       description:
         "`degraded` with some stores down or late: answers continue without them. `unready` while analytics is " +
-        "down or nothing is published. `starting` until a first answer would be complete, for a minute at most.",
+        "down or nothing is published. `starting` until a first answer would be complete, for a minute at most. " +
+        "`stopping` after a shutdown request, while requests are still answered.",
     }),
     published: z.object({ version: z.int(), at: z.iso.datetime() }).nullable(),
     scheduler: SCHEDULER_STATE.nullable().meta({ description: "Null if none ever ran." }),
@@ -132,12 +133,13 @@ export const readyz = apiEndpoint({
   summary: "Whether answers are complete, and the state of each store",
   responses: {
     200: { description: "`ready` or `degraded`.", schema: READINESS },
-    503: { description: "`unready` or `starting`.", schema: READINESS },
+    503: { description: "`unready`, `starting` or `stopping`.", schema: READINESS },
   },
-  handler: ({ stores, shared_stores, clock, keys, warm_up = () => NOT_STARTING }: ReadyOptions) => {
+  handler: ({ stores, shared_stores, clock, keys, warm_up = () => NOT_STARTING, stopping }: ReadyOptions) => {
     const authorize = createAuthorize(keys);
     return async ({ context, note }) => {
-      const { code, body } = await readiness(stores, clock, note, warm_up());
+      let { code, body } = await readiness(stores, clock, note, warm_up());
+      if (stopping?.aborted) [code, body.status] = [503, "stopping"];
       body.stores = grouped(body.stores, shared_stores);
       if (!mayRead(context, authorize)) {
         for (const store of Object.values(body.stores)) store.error = store.warning = null;
@@ -179,6 +181,7 @@ interface ReadyOptions {
   readonly clock: Clock;
   readonly keys: readonly ApiKey[];
   readonly warm_up?: () => WarmUpStatus;
+  readonly stopping?: AbortSignal;
 }
 const NOT_STARTING: WarmUpStatus = Object.freeze({ starting: false, late: [] });
 

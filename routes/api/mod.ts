@@ -56,6 +56,8 @@ export interface Serving extends Pick<PipelineView, "dags" | "dag_faults">, Pick
   readonly writer: OnlineWriter;
   /** How far the start is. Default: complete. */
   readonly warm_up?: () => WarmUpStatus;
+  /** Aborted by a shutdown request. */
+  readonly stopping?: AbortSignal;
   /** Counts requests; its `window` has the answers of the last two hours. */
   readonly metrics: ServingMetrics;
   /** Those answers by minute. */
