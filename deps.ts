@@ -98,6 +98,9 @@ export const loadMcp = (): Promise<typeof import("@modelcontextprotocol/server")
 export const loadOpenTelemetry = (): Promise<typeof import("@opentelemetry/api")> =>
   later("@opentelemetry/api");
 export const loadMongo = (): Promise<typeof import("mongodb")> => later("mongodb");
+export type { S3Client } from "@bradenmacdonald/s3-lite-client";
+export const loadS3 = (): Promise<typeof import("@bradenmacdonald/s3-lite-client")> =>
+  later("@bradenmacdonald/s3-lite-client");
 export const loadRedis = (): Promise<typeof import("ioredis")> => later("ioredis");
 export const loadMilvus = (): Promise<typeof import("@zilliz/milvus2-sdk-node")> =>
   later("@zilliz/milvus2-sdk-node");

@@ -142,7 +142,9 @@ const LITTLE_DISK_GB = 2;
 
 /** Each disk with little space that runs write to: those of the data folder, the artifacts and the embedded stores. */
 export function checkDisks(config: Config, little_gb = LITTLE_DISK_GB): Finding[] {
-  const paths = [config.data, decodeURIComponent(config.artifacts.pathname), ...databasesOf(config)]
+  const { artifacts } = config;
+  const folders = artifacts.protocol === "file:" ? [decodeURIComponent(artifacts.pathname)] : [];
+  const paths = [config.data, ...folders, ...databasesOf(config)]
     .map(nearestExisting);
   const disks = paths.map((path) => Deno.statSync(path).dev);
   return paths.filter((_, i) => disks.indexOf(disks[i]!) === i).flatMap((path) => {

@@ -5,6 +5,7 @@ import { showUrl } from "../lib/core/show_url.ts";
 import type { Role } from "../lib/move/part.ts";
 import { isModelFile } from "../lib/stores/vectors/names.ts";
 import { removeFile } from "../lib/stores/engines/disk.ts";
+import { localUrl } from "../lib/core/parse_url.ts";
 import { clearServer, filesOf, openArtifacts, openVectors } from "../lib/stores/open.ts";
 import { isParleys } from "./data_folder.ts";
 import { EXIT } from "./exit.ts";
@@ -28,7 +29,7 @@ export async function resetAll(config: Config, confirmed: boolean): Promise<numb
   const failed = await clearServers(config, servers);
   if (filesOf(config.vectors)?.folder !== `${config.data}/vectors`) await removeModels(config.vectors);
   for (const store of STORES) removeDatabase(config[store]);
-  if (decodeURIComponent(config.artifacts.pathname) !== `${config.data}/artifacts`) {
+  if (config.artifacts.href !== localUrl("file", `${config.data}/artifacts`).href) {
     await removeArtifacts(config.artifacts);
   }
   const foreign = removeFolder(config.data);

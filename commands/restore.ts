@@ -280,11 +280,11 @@ function replace(
       move(`${staging}/vectors/${name}`, `${folder}/${name}`);
     }
   }
-  const folders = [[decodeURIComponent(config.artifacts.pathname), "artifacts"], [
-    `${config.data}/${SAMPLE_NAME}`,
-    SAMPLE_NAME,
-  ]] as const;
-  for (const [folder, name] of folders) {
+  const folders = [[`${config.data}/${SAMPLE_NAME}`, SAMPLE_NAME]];
+  if (config.artifacts.protocol === "file:") {
+    folders.push([decodeURIComponent(config.artifacts.pathname), "artifacts"]);
+  }
+  for (const [folder = "", name] of folders) {
     removeFile(folder);
     if (fileAt(`${staging}/${name}`) !== null) move(`${staging}/${name}`, folder);
   }

@@ -92,7 +92,7 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
     analytics: () => openAnalytics(config.analytics),
     vectors: () => openVectors(config.vectors),
     graph: () => openGraph(config.graph),
-    artifacts: () => openArtifacts(config.artifacts),
+    artifacts: () => openArtifacts(config.artifacts, { scratch: `${config.data}/artifacts` }),
     runs: () => openRuns(config.runs),
   });
   const embedders = new Map<string, Promise<Embedder>>();

@@ -3,7 +3,7 @@ const LOCAL = ["sqlite:", "file:", "onnx:", "memory:", "test:"];
 
 /** Parameters whose values hold no secret, of any store, endpoint or model. */
 const SAFE_PARAMETERS: readonly string[] = [
-  ...["schema", "sslmode", "prefix", "namespace"],
+  ...["schema", "sslmode", "prefix", "namespace", "region"],
   ...["authSource", "authMechanism", "replicaSet", "directConnection", "tls", "ssl", "retryWrites"],
   ...["model", "dimensions", "revision", "batch", "concurrency", "timeout_ms", "max_chars", "dtype"],
   ...["query_prefix", "document_prefix", "api-version"],

@@ -21,6 +21,8 @@ export interface OpenOptions {
   readonly durable?: boolean;
   /** How long epochs of users may miss a write of another process, in milliseconds. Default 0; servers are always asked. */
   readonly notice_ms?: number;
+  /** A local folder for temporary files of artifacts that are elsewhere; registers need it. */
+  readonly scratch?: string;
 }
 
 type Adapters<Store> = Readonly<Record<string, (url: URL, options: OpenOptions) => Promise<Store>>>;
@@ -101,6 +103,8 @@ export const openCache = opener<Cache>("PARLEY_CACHE", {
 export const openArtifacts = opener<ArtifactStore>("PARLEY_ARTIFACTS", {
   file: async (url) =>
     new (await import("./artifacts/files/file_artifacts.ts")).FileArtifacts({ dir: pathOf(url) }),
+  s3: async (url, { scratch }) =>
+    new (await import("./artifacts/s3/s3_artifacts.ts")).S3Artifacts({ url, scratch }),
 });
 
 /**
@@ -334,6 +338,12 @@ export function datasetName(url: URL, table: string): { namespace: string; name:
   if (/^postgres(ql)?:$/.test(url.protocol)) {
     const { host, port, database, schema } = parsePostgresUrl(url);
     return { namespace: `postgres://${host}:${port}`, name: `${database}.${schema}.${table}` };
+  }
+  if (url.protocol === "s3:") {
+    return {
+      namespace: `s3://${url.host}`,
+      name: decodeURIComponent(`${url.pathname}/${table}`).replace(/^\/+/, ""),
+    };
   }
   const database = url.pathname.replace(/^\//, "");
   return {

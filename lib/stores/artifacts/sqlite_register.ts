@@ -1,7 +1,7 @@
-import { DatabaseSync, type StatementSync } from "../../../../deps.ts";
-import { FILE_MODE } from "../../../core/file_modes.ts";
+import { DatabaseSync, join, type StatementSync } from "../../../deps.ts";
+import { FILE_MODE, FOLDER_MODE } from "../../core/file_modes.ts";
 import { Bloom } from "./bloom.ts";
-import type { Register } from "../port.ts";
+import type { Register } from "./port.ts";
 
 /** Fresh claims held in memory before they are written in the order of their keys. */
 const MAX_BUFFERED = 20_000;
@@ -22,7 +22,7 @@ const PRAGMAS = [
  * written sorted, and a Bloom filter shows for most fresh keys that they are not in the file. Memory: about 16 MB
  * of pages, 8 MB of filter and 50,000 claims.
  */
-export class SqliteRegister implements Register {
+class SqliteRegister implements Register {
   private readonly db: DatabaseSync;
   private readonly insert: StatementSync;
   private readonly select: StatementSync;
@@ -84,4 +84,16 @@ function unlink(path: string): void {
   try {
     Deno.removeSync(path);
   } catch { /* removed already, or still open on a system that keeps open files */ }
+}
+
+const REGISTER = ".register-";
+
+/** A register in this folder, which is made. */
+export async function openRegister(folder: string): Promise<Register> {
+  await Deno.mkdir(folder, { recursive: true, mode: FOLDER_MODE });
+  // On systems that cannot unlink an open file, a process that died leaves its register; open ones stay.
+  for await (const { name } of Deno.readDir(folder)) {
+    if (name.startsWith(REGISTER)) await Deno.remove(join(folder, name)).catch(() => {});
+  }
+  return new SqliteRegister(join(folder, REGISTER + crypto.randomUUID()));
 }

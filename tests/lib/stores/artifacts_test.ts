@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Bloom } from "../../../lib/stores/artifacts/files/bloom.ts";
+import { Bloom } from "../../../lib/stores/artifacts/bloom.ts";
 import { FileArtifacts } from "../../../lib/stores/artifacts/files/file_artifacts.ts";
 import { artifactsContract } from "../../contracts/artifacts.ts";
 

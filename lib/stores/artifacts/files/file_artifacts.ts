@@ -3,13 +3,12 @@ import { ParleyError } from "../../../core/errors.ts";
 import { FOLDER_MODE } from "../../../core/file_modes.ts";
 import type { Abortable, Artifact, Health } from "../../../core/types.ts";
 import { diskError } from "../../engines/disk.ts";
-import { linesOf, writeLineFile } from "./lines.ts";
-import { nameOf, pathOf, runPathOf, uriAt, uriOf } from "./names.ts";
+import { linesOf } from "../lines.ts";
+import { nameOf, pathOf, runPathOf, uriAt, uriOf } from "../names.ts";
 import type { ArtifactStore, FoundLine, LineFilter, Register } from "../port.ts";
-import { SqliteRegister } from "./sqlite_register.ts";
+import { openRegister } from "../sqlite_register.ts";
+import { reader, writeLineFile } from "./line_file.ts";
 import { filesUnder, removeEmptyFolders, removeIfExists } from "./walk.ts";
-
-const REGISTER = ".register-";
 
 /**
  * Artifacts as files `dir/run/task/file`, each part escaped so that any run id is a name and none leads out of `dir`.
@@ -40,15 +39,13 @@ export class FileArtifacts implements ArtifactStore {
 
   async *readLines(options: { uri: string }): AsyncGenerator<string> {
     using file = await openArtifact(pathOf(this.dir, nameOf(options.uri)), options.uri);
-    for await (const lines of linesOf(file)) {
+    for await (const lines of linesOf(reader(file))) {
       for (const line of lines) yield line;
     }
   }
 
-  async register(): Promise<Register> {
-    await Deno.mkdir(this.dir, { recursive: true, mode: FOLDER_MODE });
-    await this.dropOrphanedRegisters();
-    return new SqliteRegister(join(this.dir, REGISTER + crypto.randomUUID()));
+  register(): Promise<Register> {
+    return openRegister(this.dir);
   }
 
   async *findLines({ matches, signal }: LineFilter): AsyncGenerator<FoundLine> {
@@ -114,13 +111,6 @@ export class FileArtifacts implements ArtifactStore {
   close(): Promise<void> {
     return Promise.resolve();
   }
-
-  /** On systems that cannot unlink an open file, a process that died leaves its register; open ones stay. */
-  private async dropOrphanedRegisters(): Promise<void> {
-    for await (const entry of Deno.readDir(this.dir)) {
-      if (entry.name.startsWith(REGISTER)) await Deno.remove(join(this.dir, entry.name)).catch(() => {});
-    }
-  }
 }
 
 function isArtifact(path: string): boolean {
@@ -138,7 +128,7 @@ async function* matchingLines(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<string> {
   using file = await Deno.open(path);
-  for await (const lines of linesOf(file)) {
+  for await (const lines of linesOf(reader(file))) {
     signal?.throwIfAborted();
     for (const line of lines) if (matches(line)) yield line;
   }
