@@ -10,6 +10,8 @@ import { modelKey } from "../lib/core/types.ts";
 import { removeFile } from "../lib/stores/engines/disk.ts";
 import { filesOf, openAnalytics, openVectors } from "../lib/stores/open.ts";
 import { fileAt, refuseDamagedLog, RESTORE } from "../lib/stores/engines/sqlite/file.ts";
+import { Skip } from "../lib/dag/types.ts";
+import type { BackupOutput } from "../tasks/backup.ts";
 import { EXIT } from "./exit.ts";
 import { SAMPLE_NAME, sampleFolder } from "./sample.ts";
 
@@ -32,19 +34,26 @@ const SERVER_TOOLS: Readonly<Record<string, string>> = {
   milvuss: "milvus-backup",
 };
 
+/** What a copy has, and what it lacks. */
+interface CopyResult {
+  readonly target: string;
+  readonly files: number;
+  /** One sentence for each store that is damaged or missing. */
+  readonly errors: readonly string[];
+  readonly on_servers: Store[];
+}
+
 /**
  * Copies the embedded stores, wherever they are, with their index files, the artifacts and the sample, into a folder with the layout of a
  * data folder, and reads each database in full. Each database is copied at one instant, also while other processes write to it.
- *
- * Returns the exit code: `failed` if something is damaged or missing, else `partial` if some data are on servers. Such stores
- * are named, and all others are copied. Throws `invalid` if the target is not empty.
+ * Throws `invalid` if the target is not empty.
  */
-export async function backup(config: Config, to: string | undefined): Promise<number> {
-  const named = to ?? `${config.data}/backups/${new Date().toISOString().replace(/[:.]/g, "-")}`;
+async function copyStores(config: Config, to: string | undefined): Promise<CopyResult> {
+  const named = to ?? `${backupsOf(config)}/${new Date().toISOString().replace(/[:.]/g, "-")}`;
   const target = absolute(named, Deno.cwd()).replace(/(?<=.)\/+$/, "");
   refuseNonEmpty(target);
   // In the target itself, which may be a disk of its own.
-  const unfinished = `${target}/unfinished-copy`;
+  const unfinished = `${target}/${UNFINISHED_COPY}`;
   const copying = new BackupCopy(unfinished);
   for (const store of STORES) await copying.store(store, config[store]);
   if (copying.files > 0) await copying.findMissing(config);
@@ -52,22 +61,66 @@ export async function backup(config: Config, to: string | undefined): Promise<nu
   if (copying.files + copying.errors.length + remoteStores.length === 0) {
     throw new ParleyError("not_found", `there is no data in ${config.data}`);
   }
-  copying.folder(decodeURIComponent(config.artifacts.pathname), "artifacts");
+  if (config.artifacts.protocol === "file:") {
+    copying.folder(decodeURIComponent(config.artifacts.pathname), "artifacts");
+  }
   copying.folder(sampleFolder(config.data), SAMPLE_NAME);
   const { files, errors } = copying;
-  for (const sentence of errors) console.error(`parley: ${sentence}`);
   if (files > 0) {
     for (const { name } of entriesOf(unfinished)) {
       Deno.renameSync(`${unfinished}/${name}`, `${target}/${name}`);
     }
     Deno.removeSync(unfinished);
-    console.log(`${files} files copied to ${target}; to ${RESTORE}`);
   }
-  for (const stores of groupShared(remoteStores, config.shared_stores, () => "not in the copy")) {
+  return { target, files, errors, on_servers: remoteStores };
+}
+
+/**
+ * Copies the embedded stores. Returns the exit code: `failed` if something is damaged or missing, else `partial` if some data are
+ * on servers. Such stores are named, and all others are copied.
+ */
+export async function backup(config: Config, to: string | undefined): Promise<number> {
+  const { target, files, errors, on_servers } = await copyStores(config, to);
+  for (const sentence of errors) console.error(`parley: ${sentence}`);
+  if (files > 0) console.log(`${files} files copied to ${target}; to ${RESTORE}`);
+  for (const stores of groupShared(on_servers, config.shared_stores, () => "not in the copy")) {
     console.error(`parley: ${notIncluded(stores, config[stores[0]!])}`);
   }
   if (errors.length > 0) return EXIT.failed;
-  return remoteStores.length > 0 ? EXIT.partial : EXIT.ok;
+  return on_servers.length > 0 ? EXIT.partial : EXIT.ok;
+}
+
+/**
+ * The same as a task of a run, which then removes old copies. Throws `unavailable` if something is damaged or missing; then none is
+ * removed.
+ */
+export async function backUp(config: Config): Promise<BackupOutput> {
+  if (STORES.every((store) => filesOf(config[store]) === null)) {
+    throw new Skip("all stores are on servers, which their own tools copy");
+  }
+  const { files, errors, on_servers } = await copyStores(config, undefined);
+  if (errors.length > 0) throw new ParleyError("unavailable", errors.join("; "));
+  return { files, on_servers, removed: removeOldBackups(config) };
+}
+
+function backupsOf({ data }: Config): string {
+  return `${data}/backups`;
+}
+
+/** Where a copy is while it is made. */
+const UNFINISHED_COPY = "unfinished-copy";
+
+/** Leaves the newest whole copies, and what is newer than the oldest of them. Folders with other names are not touched. */
+function removeOldBackups(config: Config): number {
+  const folder = backupsOf(config);
+  const copies = entriesOf(folder).map(({ name }) => name).filter((name) =>
+    /^\d{4}-\d\d-\d\dT[\d-]+Z$/.test(name)
+  );
+  const whole = copies.filter((name) => fileAt(`${folder}/${name}/${UNFINISHED_COPY}`) === null);
+  const oldest = whole.at(-config.backup_count);
+  const old = oldest === undefined ? [] : copies.filter((name) => name < oldest);
+  for (const name of old) removeFile(`${folder}/${name}`);
+  return old.length;
 }
 
 function notIncluded(stores: readonly Store[], url: URL): string {

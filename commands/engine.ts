@@ -40,6 +40,7 @@ export function builtInDags(config: Config) {
     ...config,
     models: configuredModels(config),
     resolve: (model) => resolveModel(config, model),
+    backUp: async () => (await import("./backup.ts")).backUp(config),
     inScratch: async (...args) => (await import("./scratch.ts")).inScratch(config, ...args),
   });
   return loadDags({ dags, pools: POOLS });

@@ -1,3 +1,4 @@
+import { backup, type BackupSettings } from "./backup.ts";
 import { erase } from "./erase.ts";
 import { evaluate, type EvaluateSettings } from "./evaluate.ts";
 import { exportAnswers } from "./export.ts";
@@ -6,7 +7,7 @@ import { nightly, type NightlySettings } from "./nightly.ts";
 import { reembed, type ReembedSettings } from "./reembed.ts";
 
 /** What all dags together are set to. */
-type DagSettings = NightlySettings & ReembedSettings & EvaluateSettings;
+type DagSettings = BackupSettings & NightlySettings & ReembedSettings & EvaluateSettings;
 
 /** Every dag that Parley runs. */
 export function defineDags(settings: DagSettings) {
@@ -17,5 +18,6 @@ export function defineDags(settings: DagSettings) {
     evaluate(settings),
     exportAnswers(),
     erase(),
+    backup(settings),
   ];
 }
