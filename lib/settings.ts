@@ -224,7 +224,7 @@ const PIPELINE = {
   ),
   PARLEY_BACKUP_SCHEDULE: describe(
     z.string().default("off"),
-    "When the dag `backup` copies the embedded stores into backups/ in PARLEY_DATA: crontab(5), such as `0 5 * * *`.",
+    "When the dag `backup` copies the embedded stores into backups/ in PARLEY_DATA, as PARLEY_SCHEDULE is written.",
   ),
   PARLEY_BACKUP_COUNT: describe(
     z.coerce.number({ error: "is not a number" }).int("is not a whole number").min(1, "is below 1").default(

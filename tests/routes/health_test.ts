@@ -86,6 +86,16 @@ for (
   }, { options: () => ({ warm_up: () => warm_up }) });
 }
 
+appTest(
+  "GET /readyz is stopping with 503 after a shutdown request, while answers continue",
+  async ({ app }) => {
+    const response = await app.request("/readyz");
+    assert.deepEqual([response.status, (await response.json()).status], [503, "stopping"]);
+    assert.equal((await app.request("/popular")).status, 200);
+  },
+  { options: () => ({ stopping: AbortSignal.abort() }) },
+);
+
 for (const store of ["graph", "vectors"] as const) {
   appTest(
     `GET /readyz is not ready where the ${store} store lost all that it had`,
