@@ -6,7 +6,7 @@ import { activeLimits, loadDags } from "../lib/dag/define.ts";
 import { executeRun } from "../lib/dag/executor.ts";
 import type { ExecutorOptions, RunObserver, RunOutcome } from "../lib/dag/options.ts";
 import { dagFaultText } from "../lib/monitoring/dag_faults.ts";
-import { type OpenOptions, openRuns } from "../lib/stores/open.ts";
+import { datasetName, type OpenOptions, openRuns } from "../lib/stores/open.ts";
 import {
   isSkipped,
   type RunRecord,
@@ -56,6 +56,7 @@ export async function allDags(config: Config): Promise<LoadedDags> {
     pools: POOLS,
     secrets: config.dag_secrets,
     isScheduled: config.schedule !== null,
+    dataset: (store, table) => datasetName(config[store], table),
   });
 }
 

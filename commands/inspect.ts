@@ -74,11 +74,13 @@ export function listDags(config: Config, options: { json: boolean }): Promise<nu
         doc: dag.doc ?? "",
         tasks: dag.tasks.length,
         schedule: dag.schedule === undefined ? null : `${dag.schedule.cron} ${dag.schedule.timezone}`,
+        on_datasets: dag.on_datasets ?? null,
         next: nextDue(dag),
         paused: paused.includes(dag.id),
         last_run: last === undefined ? null : { run_id: last.run_id, state: last.state },
       };
-      const due = row.paused ? "paused" : `next ${row.next ?? "never"}`;
+      const byDatasets = dag.on_datasets === undefined ? "never" : "when its datasets were written";
+      const due = row.paused ? "paused" : `next ${row.next ?? byDatasets}`;
       dags.push(row);
       lines.push(
         `${row.dag_id}  ${due}  last ${

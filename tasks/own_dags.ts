@@ -2,6 +2,7 @@ import { withTimeout } from "../lib/core/abort.ts";
 import { messageOf } from "../lib/core/errors.ts";
 import { localUrl } from "../lib/core/parse_url.ts";
 import { type Dag, loadDags } from "../lib/dag/define.ts";
+import type { Dataset } from "../lib/dag/types.ts";
 import type { DagFault } from "../lib/monitoring/dag_faults.ts";
 import { isOwnDag, type OwnDag } from "./public.ts";
 import type { Services } from "./services.ts";
@@ -24,6 +25,8 @@ interface OwnDagOptions {
   readonly secrets: Readonly<Record<string, string>>;
   /** Whether runs start by a schedule. */
   readonly isScheduled: boolean;
+  /** A table of a store, as lineage names it. */
+  readonly dataset: (store: StoreName, table: string) => Dataset;
 }
 
 /**
@@ -67,13 +70,28 @@ export async function dagsOf(path: string): Promise<OwnDag[]> {
   throw new Error("it exports no dag: export what defineDag returns, and keep shared code in a sub-folder");
 }
 
-function checked(dag: OwnDag, { secrets, isScheduled }: OwnDagOptions): Dag<Services> {
+/** In a dag of the user's own, the name of a store stands for the namespace that its tables have in this deployment. */
+const STORES = ["documents", "analytics", "vectors", "graph"] as const;
+type StoreName = typeof STORES[number];
+
+function isStore(namespace: string): namespace is StoreName {
+  return (STORES as readonly string[]).includes(namespace);
+}
+
+function checked(dag: OwnDag, { secrets, isScheduled, dataset }: OwnDagOptions): Dag<Services> {
   const missing = dag.secrets.filter((name) => secrets[name] === undefined);
   if (missing.length > 0) {
     throw new Error(`dag "${dag.id}" needs ${missing.map((name) => `PARLEY_DAG_SECRET_${name}`).join(", ")}`);
   }
-  const { schedule: _off, ...unscheduled } = dag;
-  return isScheduled ? dag : unscheduled;
+  const { schedule: _off, on_datasets, ...unscheduled } = dag;
+  if (!isScheduled) return unscheduled;
+  if (on_datasets === undefined) return dag;
+  const resolve = (one: Dataset) => isStore(one.namespace) ? dataset(one.namespace, one.name) : one;
+  const { all_of, any_of } = on_datasets;
+  return {
+    ...dag,
+    on_datasets: all_of === undefined ? { any_of: any_of.map(resolve) } : { all_of: all_of.map(resolve) },
+  };
 }
 
 /** What is wrong, with the line and column of the file, if the error says them. */

@@ -113,6 +113,7 @@ const TASK = z.strictObject({
   allow_failure: z.boolean().optional(),
   run: z.custom((value) => typeof value === "function", "must be a function"),
 });
+const DATASET = z.strictObject({ namespace: z.string(), name: z.string() });
 const DEFINITION = z.strictObject({
   id: z.string(),
   doc: z.string().optional(),
@@ -124,6 +125,10 @@ const DEFINITION = z.strictObject({
     catch_up: z.enum(["none", "latest", "all"]).optional(),
   }).optional(),
   deadline_alert: deadlineAlert,
+  on_datasets: z.union([
+    z.strictObject({ all_of: z.array(DATASET).min(1) }),
+    z.strictObject({ any_of: z.array(DATASET).min(1) }),
+  ], "must be { all_of: [...] } or { any_of: [...] }, each dataset { namespace, name }").optional(),
   max_active_runs: count.optional(),
   group: z.string().optional(),
   params: z.custom((value) => value instanceof z.ZodType, "must be a zod schema").optional(),

@@ -1246,7 +1246,7 @@ export interface components {
              */
             state: "queued" | "running" | "success" | "failed" | "cancelled" | "skipped" | "interrupted";
             /** @enum {string} */
-            trigger: "manual" | "schedule" | "backfill" | "external";
+            trigger: "manual" | "schedule" | "dataset" | "backfill" | "external";
             backfill_id: string | null;
             /** Format: date-time */
             logical_date: string;
@@ -1270,7 +1270,7 @@ export interface components {
              */
             state: "queued" | "running" | "success" | "failed" | "cancelled" | "skipped" | "interrupted";
             /** @enum {string} */
-            trigger: "manual" | "schedule" | "backfill" | "external";
+            trigger: "manual" | "schedule" | "dataset" | "backfill" | "external";
             backfill_id: string | null;
             /** Format: date-time */
             logical_date: string;

@@ -4,6 +4,7 @@ import { messageOf, ParleyError } from "../core/errors.ts";
 import { canonicalJson } from "../core/json.ts";
 import { didYouMean } from "../did_you_mean.ts";
 import { type ActiveLimits, taskInstance } from "../stores/runs/port.ts";
+import { type DatasetSchedule, datasetsOf } from "./dataset_schedule.ts";
 import { type DeadlineAlert, deadlineProblem } from "./deadline.ts";
 import { checkGraph } from "./graph.ts";
 import { checkRule } from "./trigger_rules.ts";
@@ -84,6 +85,8 @@ export interface DagDefinition<Services> {
   readonly schedule?: Schedule;
   /** If a run has not ended by then, notifications say so; nothing is stopped. Default none. */
   readonly deadline_alert?: DeadlineAlert;
+  /** Runs it when tasks of any dag have written these datasets, next to its schedule if it has one too. */
+  readonly on_datasets?: DatasetSchedule;
   /** Runs of this dag, or of all dags of its group together, at one time in all processes. Default 1. */
   readonly max_active_runs?: number;
   /** Dags of one group share one `max_active_runs`, such as dags that change the same data. */
@@ -207,12 +210,18 @@ function checkActiveRuns<Services>({ max_active_runs = 1 }: DagDefinition<Servic
 }
 
 /** A scheduled run has no params, so the schema must have a default for each. */
-function checkScheduled<Services>({ schedule, params }: DagDefinition<Services>, fault: Fault): void {
-  if (schedule === undefined) return;
+function checkScheduled<Services>(
+  { schedule, on_datasets, params }: DagDefinition<Services>,
+  fault: Fault,
+): void {
+  if (schedule === undefined && on_datasets === undefined) return;
   try {
-    checkSchedule(schedule);
+    if (schedule !== undefined) checkSchedule(schedule);
   } catch (error) {
     throw fault(messageOf(error));
+  }
+  if (on_datasets !== undefined && datasetsOf(on_datasets).length === 0) {
+    throw fault("on_datasets names no dataset");
   }
   const parsed = params?.safeParse({});
   if (parsed?.success !== false) return;

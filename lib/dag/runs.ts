@@ -158,6 +158,30 @@ export function createScheduledRun<Services>(options: {
   return options.runs.create({ run, tasks: options.dag.tasks.map(({ id }) => newTask(id)) });
 }
 
+/** Adds the run of a dag whose datasets were written; false if there is one for these writes already. */
+export function createDatasetRun<Services>(options: {
+  dag: Dag<Services>;
+  runs: RunStore;
+  clock: Clock;
+  occurrence: string;
+  /** ISO 8601: when the run before was made. */
+  since: string;
+}): Promise<boolean> {
+  const now = iso(options.clock.now());
+  const run = queuedRun(options.dag, {
+    run_id: `${options.dag.id}-${now.replace(/[:.]/g, "-")}`,
+    trigger: "dataset",
+    backfill_id: null,
+    occurrence: options.occurrence,
+    logical_date: now,
+    interval_start: options.since,
+    interval_end: now,
+    created_at: now,
+    params: checkParams(options.dag, {}),
+  });
+  return options.runs.create({ run, tasks: options.dag.tasks.map(({ id }) => newTask(id)) });
+}
+
 function queuedRun<Services>(
   dag: Dag<Services>,
   rest: Pick<

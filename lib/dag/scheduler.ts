@@ -1,9 +1,10 @@
 import { sleep } from "../core/abort.ts";
 import { type Clock, iso } from "../core/clock.ts";
-import type { RunStore } from "../stores/runs/port.ts";
+import { datasetKey, type RunStore } from "../stores/runs/port.ts";
 import { activeLimits, type Dag } from "./define.ts";
+import { datasetsOf, dueByDatasets } from "./dataset_schedule.ts";
 import { DeadlineAlerts } from "./deadline_alerts.ts";
-import { createScheduledRun } from "./runs.ts";
+import { createDatasetRun, createScheduledRun } from "./runs.ts";
 import { dueOccurrences } from "./schedule.ts";
 
 interface SchedulerOptions<Services> {
@@ -50,7 +51,9 @@ export class Scheduler<Services> {
     const paused = new Set(await this.options.runs.paused());
     let created = 0;
     for (const dag of this.options.dags.values()) {
-      if (!paused.has(dag.id)) created += await this.createDue(dag, now);
+      if (!paused.has(dag.id)) {
+        created += await this.createDue(dag, now) + await this.createByDatasets(dag, now);
+      }
       await this.deadlines.check(dag, now);
     }
     const { runs, dags, ttl_ms } = this.options;
@@ -79,6 +82,21 @@ export class Scheduler<Services> {
       }
     }
     return created;
+  }
+
+  /** A run that is queued will see what was written meanwhile, so there is one at most. */
+  private async createByDatasets(dag: Dag<Services>, now: number): Promise<number> {
+    const { on_datasets: schedule, id: dag_id } = dag;
+    if (schedule === undefined) return 0;
+    const { runs, clock } = this.options;
+    const [last = null] = await runs.runs({ dag_id, trigger: "dataset", limit: 1 });
+    if (last?.state === "queued") return 0;
+    // Writes before any scheduler knew the dag do not start it.
+    const since = last?.created_at ?? iso(await runs.firstSeen({ dag_id, now }));
+    const writes = await runs.datasetWrites({ datasets: datasetsOf(schedule).map(datasetKey) });
+    const occurrence = dueByDatasets({ dag_id, schedule, writes, last, since });
+    if (occurrence === null) return 0;
+    return Number(await createDatasetRun({ dag, runs, clock, occurrence, since }));
   }
 
   /** Ticks until the signal is aborted. A tick that fails is reported, and the next one follows. */

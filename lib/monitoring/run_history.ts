@@ -5,6 +5,7 @@ import type { RunHistory, RunStore } from "../stores/runs/port.ts";
 export interface WatchedDag {
   readonly id: string;
   readonly schedule?: Schedule;
+  readonly on_datasets?: object;
   readonly tasks: readonly {
     readonly id: string;
     readonly needs?: readonly string[];

@@ -69,7 +69,9 @@ export async function schedulerAnomalies(
   dags: readonly WatchedDag[],
   now: number,
 ): Promise<Anomaly[]> {
-  if (!dags.some(({ schedule }) => schedule !== undefined)) return [];
+  if (!dags.some(({ schedule, on_datasets }) => schedule !== undefined || on_datasets !== undefined)) {
+    return [];
+  }
   const leader = await runs.leader();
   if (leader === null) return [neverScheduled(now)];
   const silent_ms = now - Date.parse(leader.live_until);

@@ -10,6 +10,7 @@ import {
   type AttemptRecord,
   instanceId,
   RUN_STATES,
+  RUN_TRIGGERS,
   type RunRecord,
   type RunSnapshot,
   type RunStore,
@@ -43,7 +44,7 @@ const RUN = z.lazy(() =>
       description:
         "`skipped`: it succeeded without anything to do. `interrupted`: its process died; another one continues it.",
     }),
-    trigger: z.enum(["manual", "schedule", "backfill", "external"]),
+    trigger: z.enum(RUN_TRIGGERS),
     backfill_id: z.string().nullable(),
     logical_date: TIME,
     params: z.record(z.string(), z.unknown()),

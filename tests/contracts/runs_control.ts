@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { healthy } from "./health.ts";
 import { iso } from "../../lib/core/clock.ts";
 import { newTask } from "../../lib/dag/state.ts";
-import type { RunStore, Start, TaskRecord } from "../../lib/stores/runs/port.ts";
-import { endOf, runOf, startOf, T0 } from "../fixtures/runs.ts";
+import { datasetKey, type RunStore, type Start, type TaskRecord } from "../../lib/stores/runs/port.ts";
+import { endOf, runOf, startOf, T0, useOf } from "../fixtures/runs.ts";
 import { add, claim, CONFLICT, type OpenRuns, storeTest, TTL } from "./runs.ts";
 
 /** Starts attempts under the lease that the owner has, in pools of these sizes. */
@@ -307,6 +307,36 @@ export function runsControlContract(name: string, open: () => Promise<OpenRuns>)
     }
   });
 
+  test("datasetWrites() counts what successful attempts wrote that outlives their run, each once", async ({ runs }) => {
+    const key = (name: string) => datasetKey({ namespace: "file", name });
+    const names = new Map(["a", "b"].map((name) => [key(name), name]));
+    const written = async () =>
+      (await runs.datasetWrites({ datasets: [...names.keys()] })).map((
+        { dataset, writes, written_at },
+      ) => [names.get(dataset), writes, written_at]).sort();
+    const output = (name: string) => useOf(name, { direction: "output" });
+    await add(runs, "r");
+    await claim(runs, "p");
+    const commit = (changes: Parameters<RunStore["commit"]>[0]["changes"]) =>
+      runs.commit({ run_id: "r", owner: "p", now: T0, changes });
+    const start = startOf("a", { owner: "p" });
+    await commit({ starts: [start] });
+    const ended = [endOf(start, { lineage: [output("a"), output("a"), output("r/part"), useOf("b")] })];
+    await commit({ ended });
+    await commit({ ended });
+    assert.deepEqual(await written(), [["a", 1, iso(T0 + 1_000)]]);
+    const again = startOf(start.task, { owner: "p" });
+    await commit({ starts: [again] });
+    await commit({
+      ended: [endOf(again, { lineage: [output("a"), output("b")], ended_at: iso(T0 + 2_000) })],
+    });
+    const failed = startOf(again.task, { owner: "p" });
+    await commit({ starts: [failed] });
+    await commit({ ended: [endOf(failed, { state: "failed", lineage: [output("a")] })] });
+    assert.deepEqual(await written(), [["a", 2, iso(T0 + 2_000)], ["b", 1, iso(T0 + 2_000)]]);
+    assert.deepEqual(await runs.datasetWrites({ datasets: [key("r/part")] }), []);
+  });
+
   test("prune() removes old inactive runs, with all their records", async ({ runs }) => {
     const old = { created_at: iso(T0), ended_at: iso(T0 + 1), state: "success" as const };
     const dated = (run_id: string, day: number) => ({
@@ -320,6 +350,14 @@ export function runsControlContract(name: string, open: () => Promise<OpenRuns>)
       await add(runs, run_id, dated(run_id, day));
       await runs.requestCancel({ run_id });
     }
+    for (const [run_id, day] of [["w1", 1], ["w2", 2]] as const) {
+      await add(runs, run_id, { ...dated(run_id, day), trigger: "dataset" });
+      await runs.requestCancel({ run_id });
+    }
+    assert.deepEqual((await runs.runs({ trigger: "dataset", limit: 9 })).map(({ run_id }) => run_id), [
+      "w2",
+      "w1",
+    ]);
     await add(runs, "external", { trigger: "external" });
     await add(runs, "open");
     await add(runs, "young", { created_at: iso(T0 + 10) });
@@ -328,10 +366,10 @@ export function runsControlContract(name: string, open: () => Promise<OpenRuns>)
       run_id: "ended",
       lines: [{ task_id: "a", attempt: 1, at: old.created_at, line: "x" }],
     });
-    assert.equal(await runs.prune({ before: iso(T0 + 5) }), 3);
+    assert.equal(await runs.prune({ before: iso(T0 + 5) }), 4);
     assert.deepEqual(await runs.logs({ run_id: "ended", after: 0, limit: 9 }), []);
     const left = (await runs.runs({ limit: 9 })).map(({ run_id }) => run_id).sort();
-    assert.deepEqual(left, ["open", "s2", "young"]);
+    assert.deepEqual(left, ["open", "s2", "w2", "young"]);
   });
 
   test("health() names the engine", async ({ runs }) => {

@@ -193,7 +193,7 @@ const MAPPED = dagOf([
       return broken && c.map_index === 1 ? Promise.reject(new Fail("broken")) : Promise.resolve();
     },
   },
-]);
+], { on_datasets: { any_of: [{ namespace: "file", name: "shops" }] } });
 
 pageTest(
   "a mapped task is shown as counts, and each instance with its state, times and log",
@@ -228,7 +228,9 @@ pageTest(
     const log = await page(`/runs/${run_id}?task=each%5B1%5D`);
     assert.match(log, /reads b/);
     assert.doesNotMatch(log, /reads a/);
-    assert.match(await page("/pipelines/test"), /each: failed \(2 success, 1 failed\)/);
+    const pipeline = await page("/pipelines/test");
+    assert.match(pipeline, /each: failed \(2 success, 1 failed\)/);
+    assert.match(pipeline, /Runs when one of these was written.*file shops.*Pause the schedule/s);
 
     broken = false;
     const retried = await app.request(`/pipeline/runs/${run_id}/retry`, {

@@ -100,3 +100,21 @@ Deno.test("PARLEY_SCHEDULE=off is for own dags too", async () => {
   });
   assert.equal((await load(files, { PARLEY_SCHEDULE: "off" })).own[0]!.schedule, undefined);
 });
+
+Deno.test("allDags() resolves the datasets of stores, which start no run while schedules are off", async () => {
+  const files = {
+    "a.ts": dag(
+      "after",
+      'on_datasets: { any_of: [{ namespace: "analytics", name: "published" }, { namespace: "s3://b", name: "x" }] },',
+    ),
+  };
+  const { own, reasons } = await load(files, { PARLEY_ANALYTICS: "postgres://u:p@db.example:5432/parley" });
+  assert.deepEqual(reasons, []);
+  assert.deepEqual(own[0]?.on_datasets, {
+    any_of: [
+      { namespace: "postgres://db.example:5432", name: "parley.parley.published" },
+      { namespace: "s3://b", name: "x" },
+    ],
+  });
+  assert.equal((await load(files, { PARLEY_SCHEDULE: "off" })).own[0]?.on_datasets, undefined);
+});

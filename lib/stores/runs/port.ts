@@ -1,8 +1,11 @@
+import { sha256 } from "../../core/hash.ts";
 import type { Abortable, Health, HealthOptions, Json, JsonObject } from "../../core/types.ts";
 
 /** A run that is `running` without a live lease was interrupted: the next process that claims it continues it. */
 export const RUN_STATES = ["queued", "running", "success", "failed", "cancelled"] as const;
 export type RunState = typeof RUN_STATES[number];
+
+export const RUN_TRIGGERS = ["manual", "schedule", "dataset", "backfill", "external"] as const;
 
 /** `ready` may start once `ready_at` has come: a task that waits for a retry is ready with a later time. */
 export const TASK_STATES = [
@@ -36,9 +39,12 @@ export interface RunRecord {
   /** Hash of the dag's structure when the run was created. */
   readonly dag_version: string;
   readonly state: RunState;
-  /** `external`: another engine decides what runs when; no Parley process claims the run. */
-  readonly trigger: "manual" | "schedule" | "backfill" | "external";
-  /** `dag|local date-time|zone` of a scheduled run. It is unique, so that an occurrence does not fire twice. */
+  /** `dataset`: datasets were written. `external`: another engine decides what runs when; no Parley process claims the run. */
+  readonly trigger: typeof RUN_TRIGGERS[number];
+  /**
+   * `dag|local date-time|zone` of a scheduled run, `dag|datasets|…` of one that datasets started. It is unique, so that an occurrence
+   * does not fire twice.
+   */
   readonly occurrence: string | null;
   readonly logical_date: string;
   readonly interval_start: string;
@@ -228,6 +234,7 @@ export interface ReviseOptions {
 export interface RunFilter {
   readonly dag_id?: string;
   readonly states?: readonly RunState[];
+  readonly trigger?: RunRecord["trigger"];
   /** Only runs that succeeded because every task was skipped, or, if false, only others. */
   readonly skipped?: boolean;
   /** Only runs of this backfill. */
@@ -283,8 +290,8 @@ export interface RunRecordStore {
   outputs(options: { dag_id: string; task_id: string; since: string; limit: number }): Promise<TaskOutput[]>;
   lineage(options: { run_id: string }): Promise<(LineageEntry & AttemptKey)[]>;
   /**
-   * Removes ended runs that were created before this ISO time; returns how many. Keeps each dag's newest scheduled run,
-   * which says up to when its schedule is done, and with `keep_unsent` the runs with attempts that were not sent to a
+   * Removes ended runs that were created before this ISO time; returns how many. Keeps each dag's newest run by its schedule and
+   * by datasets, which say up to when that is done, and with `keep_unsent` the runs with attempts that were not sent to a
    * lineage sink yet. Removes notifications from before that time too, but those that one of these `sinks` has yet to get.
    */
   prune(options: { before: string; keep_unsent?: boolean; sinks?: readonly string[] }): Promise<number>;
@@ -414,8 +421,18 @@ export interface Leader {
   readonly live_until: string;
 }
 
+/** A dataset that outlives its run: a number that grows whenever a task writes it, and when one last did, in ISO 8601. */
+export interface DatasetWrites {
+  /** As {@link datasetKey} makes it. */
+  readonly dataset: string;
+  readonly writes: number;
+  readonly written_at: string;
+}
+
 /** What the scheduler reads and writes, and which dags are paused. */
 export interface ScheduleStore {
+  /** Those of these datasets that a task has written, in no order. */
+  datasetWrites(options: { datasets: readonly string[] }): Promise<DatasetWrites[]>;
   /** The newest logical date of a dag's scheduled runs, no later than `until`. */
   lastScheduled(options: { dag_id: string; until: string }): Promise<string | null>;
   /** When a scheduler first saw a dag, in epoch milliseconds: `now` if none has. Never later than `now`. */
@@ -625,6 +642,11 @@ export interface RunStore
   compact(options?: Abortable): Promise<void>;
   health(options?: HealthOptions): Promise<Health>;
   close(): Promise<void>;
+}
+
+/** The key of a dataset for counting its writes: a hash, since a name can have the id of a user by mistake. */
+export function datasetKey({ namespace, name }: Pick<LineageEntry, "namespace" | "name">): string {
+  return sha256(JSON.stringify([namespace, name])).slice(0, 32);
 }
 
 /** The id of a mapped task's instance for the item at `map_index`: `embed[3]`. No task's own id has a bracket. */

@@ -9,15 +9,16 @@ import {
   runRows,
   type Steps,
 } from "../engines/sql.ts";
-import type {
-  AttemptKey,
-  AttemptOfRun,
-  EndedAttempt,
-  NewNotification,
-  NotificationType,
-  RunChanges,
-  Start,
-  TaskRecord,
+import {
+  type AttemptKey,
+  type AttemptOfRun,
+  datasetKey,
+  type EndedAttempt,
+  type NewNotification,
+  type NotificationType,
+  type RunChanges,
+  type Start,
+  type TaskRecord,
 } from "./port.ts";
 import { attemptRow, endRow, leaseLost, lineageRow, taskRow } from "./rows.ts";
 
@@ -78,6 +79,12 @@ const LINEAGE: Columns = {
   fields: "text",
   quality: "text",
 };
+const WRITE: Columns = {
+  task_id: "text",
+  attempt: "bigint",
+  dataset: "text",
+  written_at: "text",
+};
 const ATTEMPT_KEY = ["run_id", "task_id", "attempt"];
 const PROGRESS: Columns = {
   run_id: "text",
@@ -95,6 +102,8 @@ const TAKEN_SLOTS = `SELECT CAST(coalesce(sum(a.weight), 0) AS BIGINT) AS n
 /** The statements that differ by dialect, put together once: a new text would be hashed at each use. */
 function statements({ input, insertRows, update, isIn, lockRow }: Dialect) {
   const lineage = Object.keys(LINEAGE).join(", ");
+  const isRunning = `EXISTS (SELECT 1 FROM pipeline_attempts a
+    WHERE a.run_id = $1 AND a.task_id = input.task_id AND a.attempt = input.attempt AND a.state = 'running')`;
   return {
     putTasks: `${insertRows("pipeline_tasks", Object.keys(TASK))}
       ${replacing(TASK, ["run_id", "task_id"])}`,
@@ -102,8 +111,13 @@ function statements({ input, insertRows, update, isIn, lockRow }: Dialect) {
       WHERE run_id = $1 AND ${isIn("task_id", "$2")}`,
     endAttempts: `${update("pipeline_attempts", END, ATTEMPT_KEY)} AND pipeline_attempts.state = 'running'`,
     addLineage: `INSERT INTO pipeline_lineage (run_id, ${lineage})
-      SELECT $1, ${lineage} FROM ${input(LINEAGE, 1)} WHERE EXISTS (SELECT 1 FROM pipeline_attempts a
-        WHERE a.run_id = $1 AND a.task_id = input.task_id AND a.attempt = input.attempt AND a.state = 'running')`,
+      SELECT $1, ${lineage} FROM ${input(LINEAGE, 1)} WHERE ${isRunning}`,
+    // In order, so that two transactions lock the datasets in the same one.
+    countWrites: `INSERT INTO dataset_writes (dataset, writes, written_at)
+      SELECT dataset, 1, max(written_at) FROM ${input(WRITE, 1)} WHERE ${isRunning}
+      GROUP BY dataset ORDER BY dataset
+      ON CONFLICT (dataset) DO UPDATE
+        SET writes = dataset_writes.writes + 1, written_at = excluded.written_at`,
     begun: `SELECT a.task_id FROM ${input(BEGUN, 0)} JOIN pipeline_attempts a
       ON a.run_id = input.run_id AND a.task_id = input.task_id AND a.attempt = input.attempt
         AND a.owner = input.owner`,
@@ -154,6 +168,8 @@ export class RunWriter {
       attempt.lineage.map((entry) => ({ ...lineageRow(entry), ...keyOf(attempt) }))
     );
     if (lineage.length > 0) yield* runRows(this.sql.addLineage, [run_id], LINEAGE, lineage);
+    const writes = ended.flatMap((attempt) => writesOf(run_id, attempt));
+    if (writes.length > 0) yield* runRows(this.sql.countWrites, [run_id], WRITE, writes);
     const rows = ended.map((attempt) => endRow(run_id, attempt));
     yield* runRows(this.sql.endAttempts, [], END, rows);
   }
@@ -321,6 +337,17 @@ function* isNews({ type, subject }: NewNotification): Steps<boolean> {
 
 function keyOf({ task_id, attempt }: AttemptKey): AttemptKey {
   return { task_id, attempt };
+}
+
+/** The datasets that an attempt wrote, without what tasks of one run leave for each other, which has its id in the name. */
+function writesOf(run_id: string, attempt: EndedAttempt) {
+  if (attempt.state !== "success") return [];
+  const written_at = attempt.ended_at ?? attempt.started_at;
+  const outputs = attempt.lineage.filter(({ direction, name }) =>
+    direction === "output" && !name.includes(run_id)
+  );
+  const datasets = new Set(outputs.map(datasetKey));
+  return [...datasets].map((dataset) => ({ ...keyOf(attempt), dataset, written_at }));
 }
 
 /** The pools of these starts that have a limit, with it. */

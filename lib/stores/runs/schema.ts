@@ -178,6 +178,14 @@ CREATE TABLE notification_sinks (
   due_at ${sql.number} NOT NULL
 );
 `,
+  // How often tasks wrote a dataset, by its key, and when they last did: dags run when it is written.
+  (sql) => `
+CREATE TABLE dataset_writes (
+  dataset ${sql.text} PRIMARY KEY,
+  writes ${sql.number} NOT NULL,
+  written_at ${sql.text} NOT NULL
+);
+`,
 ];
 
 /** All tables but that of the scheduler, which says what a process does now. */
@@ -188,6 +196,7 @@ export const RUN_TABLES: Readonly<Record<string, TableSpec>> = {
   pipeline_attempts: { key: ["run_id", "task_id", "attempt"] },
   pipeline_lineage: { key: ["run_id", "task_id", "attempt"], repeats: true },
   pipeline_logs: { key: ["seq"], numbered: { column: "seq", counter: null } },
+  dataset_writes: { key: ["dataset"] },
   paused_dags: { key: ["dag_id"] },
   known_dags: { key: ["dag_id"] },
   ended_sessions: { key: ["session_id"] },

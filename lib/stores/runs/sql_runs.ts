@@ -23,6 +23,7 @@ import {
   type ClaimOptions,
   type CommitOptions,
   type CreateOptions,
+  type DatasetWrites,
   type HeartbeatOptions,
   type Leader,
   type LeadOptions,
@@ -153,7 +154,9 @@ export class SqlRuns implements RunStore {
   }
 
   async runs(
-    { dag_id, states, skipped, backfill_id, from, to, after, limit }: RunFilter & { readonly limit: number },
+    { dag_id, states, trigger, skipped, backfill_id, from, to, after, limit }: RunFilter & {
+      readonly limit: number;
+    },
   ): Promise<RunRecord[]> {
     // Put together, since "$1 IS NULL OR" keeps SQLite from using an index.
     const values: SqlValue[] = [limit];
@@ -161,6 +164,7 @@ export class SqlRuns implements RunStore {
     const state = states === undefined
       ? ""
       : `AND ${this.db.dialect.isIn("state", `$${values.push(JSON.stringify(states))}`)}`;
+    const triggered = trigger === undefined ? "" : `AND trigger = $${values.push(trigger)}`;
     // As `isSkipped` has it.
     const idle = skipped === undefined
       ? ""
@@ -172,7 +176,7 @@ export class SqlRuns implements RunStore {
       ? ""
       : `AND (created_at, run_id) < ($${values.push(after.created_at)}, $${values.push(after.run_id)})`;
     const sql =
-      `SELECT * FROM pipeline_runs WHERE true ${dag} ${state} ${idle} ${backfill} ${dates} ${earlier}
+      `SELECT * FROM pipeline_runs WHERE true ${dag} ${state} ${triggered} ${idle} ${backfill} ${dates} ${earlier}
       ORDER BY created_at DESC, run_id DESC LIMIT $1`;
     return (await this.db.query(() => all<RunRow>(sql, ...values))).map(runOf);
   }
@@ -220,8 +224,8 @@ export class SqlRuns implements RunStore {
         SELECT run_id FROM pipeline_runs r WHERE created_at < $1
           AND (ended_at IS NOT NULL OR trigger = 'external' AND NOT EXISTS
             (SELECT 1 FROM pipeline_attempts a WHERE a.run_id = r.run_id AND a.state = 'running'))
-          AND (trigger != 'schedule' OR logical_date < (SELECT max(logical_date) FROM pipeline_runs n
-            WHERE n.dag_id = r.dag_id AND n.trigger = 'schedule'))
+          AND (trigger NOT IN ('schedule', 'dataset') OR logical_date < (SELECT max(logical_date)
+            FROM pipeline_runs n WHERE n.dag_id = r.dag_id AND n.trigger = r.trigger))
           ${keep_unsent ? `AND NOT EXISTS ${unsent}` : ""}
         LIMIT ${PRUNE_LIMIT} ${this.db.dialect.lockRows("r", { skipLocked: true })})
       DELETE FROM pipeline_runs WHERE run_id IN (SELECT run_id FROM old)`;
@@ -399,6 +403,11 @@ export class SqlRuns implements RunStore {
     const sql = `SELECT max(logical_date) AS at FROM pipeline_runs
       WHERE dag_id = $1 AND trigger = 'schedule' AND logical_date <= $2`;
     return (await this.db.query(() => get<{ at: string | null }>(sql, dag_id, until)))?.at ?? null;
+  }
+
+  datasetWrites({ datasets }: { datasets: readonly string[] }): Promise<DatasetWrites[]> {
+    const sql = `SELECT * FROM dataset_writes WHERE ${this.db.dialect.isIn("dataset", "$1")}`;
+    return this.db.query(() => all<DatasetWrites>(sql, JSON.stringify(datasets)));
   }
 
   async firstSeen({ dag_id, now }: { dag_id: string; now: number }): Promise<number> {

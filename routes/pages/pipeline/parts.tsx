@@ -1,3 +1,4 @@
+import { datasetsOf } from "../../../lib/dag/dataset_schedule.ts";
 import { countsText, summarizeMapped } from "../../../lib/dag/mapped_summary.ts";
 import { iso } from "../../../lib/core/clock.ts";
 import type { Dag } from "../../../lib/dag/define.ts";
@@ -88,7 +89,42 @@ export function Actions({ request, dag, fields }: PartProps) {
   );
 }
 
+function DatasetFacts({ on }: { on: NonNullable<Dag<never>["on_datasets"]> }) {
+  return (
+    <dl class="facts">
+      <dt>Runs when {on.all_of === undefined ? "one" : "each"} of these was written</dt>
+      {datasetsOf(on).map(({ namespace, name }) => (
+        <dd>
+          <code>{namespace} {name}</code>
+        </dd>
+      ))}
+    </dl>
+  );
+}
+
+function PauseAction({ request, dag, paused }: Pick<PartProps, "request" | "dag"> & { paused: boolean }) {
+  return (
+    <div class="actions spaced">
+      <Action
+        session={request.session}
+        to={`/pipelines/${dag.id}/pause`}
+        label={paused ? "Resume the schedule" : "Pause the schedule"}
+      >
+        <input type="hidden" name="paused" value={String(!paused)} />
+      </Action>
+    </div>
+  );
+}
+
 export function Schedule({ request, dag, paused, fields }: PartProps & { paused: boolean }) {
+  if (dag.schedule === undefined && dag.on_datasets !== undefined) {
+    return (
+      <Section title="Schedule">
+        <DatasetFacts on={dag.on_datasets} />
+        <PauseAction request={request} dag={dag} paused={paused} />
+      </Section>
+    );
+  }
   if (dag.schedule === undefined) {
     return (
       <Section title="Schedule">
@@ -118,15 +154,8 @@ export function Schedule({ request, dag, paused, fields }: PartProps & { paused:
           ))}
         </dd>
       </dl>
-      <div class="actions spaced">
-        <Action
-          session={request.session}
-          to={`/pipelines/${dag.id}/pause`}
-          label={paused ? "Resume the schedule" : "Pause the schedule"}
-        >
-          <input type="hidden" name="paused" value={String(!paused)} />
-        </Action>
-      </div>
+      {dag.on_datasets !== undefined && <DatasetFacts on={dag.on_datasets} />}
+      <PauseAction request={request} dag={dag} paused={paused} />
       <details class="form">
         <summary>Backfill: create the runs of past occurrences</summary>
         <Action session={request.session} to={`/pipelines/${dag.id}/backfill`} label="Queue them">

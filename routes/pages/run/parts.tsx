@@ -118,6 +118,7 @@ export function RunSummary(
 const TRIGGERS = {
   manual: "by hand",
   schedule: "by the schedule",
+  dataset: "by datasets that were written",
   backfill: "by a backfill",
   external: "by an external engine",
 } as const;
