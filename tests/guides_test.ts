@@ -15,6 +15,7 @@ const PARTS = [
   "deno.json",
   "deno.lock",
   "deps.ts",
+  "edge.ts",
   "main.ts",
 ];
 
