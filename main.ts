@@ -1,7 +1,15 @@
 import { Command, CommanderError } from "./deps.ts";
 import { tightenModes } from "./commands/data_folder.ts";
 import { EXIT, printError } from "./commands/exit.ts";
-import { addDag, addEvaluate, addExport, addPipeline, positive, type Verb } from "./commands/pipeline.ts";
+import {
+  addAirflow,
+  addDag,
+  addEvaluate,
+  addExport,
+  addPipeline,
+  positive,
+  type Verb,
+} from "./commands/pipeline.ts";
 import { addUser } from "./commands/user.ts";
 import { VERSION } from "./commands/version.ts";
 import { ParleyError } from "./lib/core/errors.ts";
@@ -41,6 +49,7 @@ export function program(
   addExport(parley, verb);
   addUser(parley, verb);
   addDag(parley, verb);
+  addAirflow(parley, verb);
   parley.command("audit")
     .description("print who wrote or administered what over HTTP, the newest last")
     .option("--limit <n>", "how many entries", positive, 50)

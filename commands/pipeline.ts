@@ -103,6 +103,20 @@ export function addDag(parley: Command, verb: Verb): void {
     );
 }
 
+/** `parley airflow …`. */
+export function addAirflow(parley: Command, verb: Verb): void {
+  parley.command("airflow").description("run Parley's dags inside Airflow")
+    .command("export")
+    .description("write a DAG file for Airflow 2.10 or newer for each dag")
+    .option("--dag <id>", "for this dag only")
+    .requiredOption("--out <folder>", "where the files are written, such as Airflow's folder of DAGs")
+    .action(
+      verb(async (config, options: { dag?: string; out: string }) =>
+        (await import("./airflow.ts")).exportToAirflow(config, options)
+      ),
+    );
+}
+
 function splitName(text: string): Split {
   if (Object.hasOwn(SPLITS, text)) return text as Split;
   throw new InvalidArgumentError(`it must be one of ${Object.keys(SPLITS).join(", ")}`);
@@ -164,6 +178,15 @@ function addRunning(pipeline: Command, verb: Verb, params: string): void {
     .option("--map-index <i>", "which item of a mapped task, from 0", parseWholeNumber)
     .option("--from <date>", "start of the data interval: a day in UTC, or a time with its offset")
     .option("--to <date>", "end of the data interval")
+    .option(
+      "--param <name=value...>",
+      "a param of a new run that may be set over HTTP; the value is JSON, else text",
+      [],
+    )
+    .option(
+      "--lineage-parent <run>",
+      "the external engine's run of this task in OpenLineage, as namespace/job/UUID",
+    )
     .option("--output <file>", "a file for the result, as JSON")
     .addHelpText(
       "after",

@@ -5,11 +5,13 @@ import { FILE_MODE, FOLDER_MODE } from "../lib/core/file_modes.ts";
 import { parseId } from "../lib/schema/ids.ts";
 import { noSuchTask } from "../lib/dag/define.ts";
 import { runTask, type TaskOrder } from "../lib/dag/run_task.ts";
+import { checkRemoteParams } from "../lib/dag/runs.ts";
 import { taskOf } from "../lib/monitoring/task_outputs.ts";
 import { withExecutor } from "./engine.ts";
 import { EXIT } from "./exit.ts";
+import { PARENT_RUN } from "../lib/lineage/events.ts";
 import { dagOf, snapshotOf } from "./inspect.ts";
-import { parseDate } from "./run.ts";
+import { parseDate, parseParam } from "./run.ts";
 import { leftOut } from "./run_summary.ts";
 
 export interface RunTaskOptions {
@@ -20,6 +22,9 @@ export interface RunTaskOptions {
   readonly mapIndex?: number;
   readonly from?: string;
   readonly to?: string;
+  readonly lineageParent?: string;
+  /** `name=value`, the value as JSON, else as text. */
+  readonly param: readonly string[];
   readonly output?: string;
 }
 
@@ -64,10 +69,21 @@ async function orderOf(config: Config, options: RunTaskOptions): Promise<TaskOrd
     dag_id: dag.id,
     task_id: options.task,
     run_id: readRunId(options.runId),
+    // Who starts a run in the outside engine is not who operates Parley.
+    params: await checkRemoteParams(dag, Object.fromEntries(options.param.map(parseParam))),
     ...intervalOf(options),
     ...options.mapIndex !== undefined && { map_index: options.mapIndex },
     ...options.attempt !== undefined && { attempt: options.attempt },
+    ...options.lineageParent !== undefined && { parent: readParent(options.lineageParent) },
   };
+}
+
+function readParent(text: string): string {
+  if (PARENT_RUN.test(text)) return text;
+  throw new ParleyError(
+    "invalid",
+    `--lineage-parent "${text}" is not namespace/job/run, with a UUID for the run`,
+  );
 }
 
 /** Of a file name, which a run's id becomes as well: that of a folder of artifacts, percent-encoded. */

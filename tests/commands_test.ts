@@ -252,6 +252,8 @@ Deno.test("runs can be listed, looked at, retried, pruned, and a single task run
       ],
       [["--task", "ingest", "--from", "2026-05-01"], /--from and --to belong together/],
       [["--task", "ingest", "--from", "2026-05-02", "--to", "2026-05-01"], /--from 2026-05-02 is after --to/],
+      [["--task", "ingest", "--param", 'messages=["/etc/hosts"]'], /messages of nightly is not one of those/],
+      [["--task", "ingest", "--lineage-parent", "a/b"], /--lineage-parent "a\/b" is not namespace\/job\/run/],
       [["--task", "ingest", "--run-id", ""], /--run-id is blank/],
       [["--task", "ingest", "--run-id", "a/b"], /--run-id contains a \//],
       [["--task", "ingest", "--run-id", ":".repeat(86)], /--run-id is longer than 255 characters once/],

@@ -103,7 +103,7 @@ Deno.test("each option that README or docs name is one of a command, of Deno or 
     command.commands.forEach(walk);
   };
   walk(PARLEY);
-  const isOthers = (option: string) => /^--(help|profile|read-only|tmpfs|allow-.*)$/.test(option);
+  const isOthers = (option: string) => /^--(help|profile|quiet|read-only|tmpfs|allow-.*)$/.test(option);
   const named = [...MANUAL.matchAll(/(?<![\w-])--[a-z][a-z-]*/g)].map(([option]) => option);
   assert.deepEqual(
     [...new Set(named)].filter((option) => !known.has(option) && !isOthers(option)),
@@ -124,11 +124,11 @@ Deno.test("tasks have the permissions that docs/commands.md says", () => {
   const writes = commands.map(([name, command]) => [name, /--allow-write\S*/.exec(command)?.[0]]);
   assert.match(
     read("docs/commands.md"),
-    /The tasks that run Parley may\s+write `\.parley` only, except `backup`,\s+`export`\s+and\s+`dag`\./,
+    /The tasks that run Parley may\s+write `\.parley` only, except `backup`,\s+`export`,\s+`dag`\s+and\s+`airflow`\./,
   );
   assert.deepEqual(
     writes.filter(([, write]) => write !== "--allow-write=.parley"),
-    [["export", "--allow-write"], ["dag", "--allow-write"], ["backup", "--allow-write"]],
+    ["export", "dag", "airflow", "backup"].map((name) => [name, "--allow-write"]),
   );
   assert.ok(commands.every(([, command]) => !/--allow-run(?!=deno)/.test(command)));
 });

@@ -36,7 +36,13 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 export function newAttempt(
   task: TaskRecord,
   { pool = DEFAULT_POOL, pool_slots = 1 }: { pool?: string; pool_slots?: number },
-  by: { owner: string; now: number; versions: Readonly<Record<string, string>>; lease_until?: number },
+  by: {
+    owner: string;
+    now: number;
+    versions: Readonly<Record<string, string>>;
+    lease_until?: number;
+    parent?: string | null;
+  },
 ): AttemptRecord {
   return {
     task_id: task.task_id,
@@ -55,6 +61,7 @@ export function newAttempt(
     progress_total: null,
     versions: by.versions,
     lease_until: by.lease_until ?? null,
+    parent: by.parent ?? null,
   };
 }
 

@@ -25,6 +25,8 @@ export interface TaskOrder {
   readonly interval?: { readonly start: string; readonly end: string };
   /** The outside engine's number for this try. The record has it, unless an attempt of that number or a higher one exists. */
   readonly attempt?: number;
+  /** The outside engine's run that this is part of, as OpenLineage's `namespace/job/run`. */
+  readonly parent?: string;
 }
 
 /** How the attempt ended. The outside engine decides what comes next. */
@@ -144,6 +146,7 @@ class TaskRunner<Services> {
         now,
         versions: { code: code_version, dag: this.dag.version },
         lease_until: now + ttl_ms,
+        parent: this.order.parent ?? null,
       };
       const plan = (snapshot: RunSnapshot) => {
         const { attempt = 1, map_index } = this.order;

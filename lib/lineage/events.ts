@@ -54,7 +54,7 @@ const ENDS: Readonly<Record<Exclude<AttemptRecord["state"], "running">, EndType>
 export function eventsOf({ run, attempt, lineage, start_sent }: UnsentAttempt, origin: Origin): RunEvent[] {
   const { task_id, state, started_at, ended_at } = attempt;
   const facet = facetsBy(origin);
-  const facets = runFacets(run, attempt.versions.code ?? origin.version, origin);
+  const facets = runFacets(run, attempt, origin);
   const jobType = { processingType: "BATCH", integration: "PARLEY", jobType: "TASK" };
   const common = {
     producer: producerOf(origin),
@@ -103,14 +103,30 @@ function producerOf({ version }: Origin): string {
   return `urn:parley:${version}`;
 }
 
-function runFacets(run: RunRecord, version: string, origin: Origin): JsonObject {
-  const facet = facetsBy(origin);
-  const { namespace } = origin;
-  return {
-    parent: facet("1-2-0/ParentRunFacet", {
+/** The task's run in an outside engine, as OpenLineage's `namespace/job/run`. A namespace may contain a /. */
+export const PARENT_RUN =
+  /^(?<namespace>.+)\/(?<name>[^/]+)\/(?<runId>[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12})$/;
+
+/** What an attempt is part of: the outside engine's run of its task if that is known, else the run of the dag. */
+function parentOf(run: RunRecord, { parent }: AttemptRecord, { namespace }: Origin) {
+  const outside = PARENT_RUN.exec(parent ?? "")?.groups;
+  if (outside === undefined) {
+    return {
       run: { runId: uuidOf(namespace, run.created_at, run.run_id) },
       job: { namespace, name: run.dag_id },
-    }),
+    };
+  }
+  return {
+    run: { runId: outside.runId! },
+    job: { namespace: outside.namespace!, name: outside.name! },
+  };
+}
+
+function runFacets(run: RunRecord, attempt: AttemptRecord, origin: Origin): JsonObject {
+  const facet = facetsBy(origin);
+  const version = attempt.versions.code ?? origin.version;
+  return {
+    parent: facet("1-2-0/ParentRunFacet", parentOf(run, attempt, origin)),
     nominalTime: facet("1-0-1/NominalTimeRunFacet", {
       nominalStartTime: run.interval_start,
       nominalEndTime: run.interval_end,

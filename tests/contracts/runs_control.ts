@@ -184,16 +184,19 @@ export function runsControlContract(name: string, open: () => Promise<OpenRuns>)
     assert.equal((await claim(runs, "p1"))?.run.run_id, "r");
   });
 
-  test("heartbeat() extends the lease of an attempt of an external run", async ({ runs }) => {
+  test("heartbeat() extends the lease of an attempt of an external run, which keeps its parent", async ({ runs }) => {
     await add(runs, "r", { trigger: "external" });
-    const start = (task: string) => startOf(task, { owner: "p1", pool: "gpu", lease_until: T0 + TTL });
+    const parent = "outside/test.a/0197a1c2-0000-7000-8000-00000000000a";
+    const start = (task: string) =>
+      startOf(task, { owner: "p1", pool: "gpu", lease_until: T0 + TTL, parent });
     const plan = () => ({ starts: [start("a"), start("b")], pools: { gpu: 1 } });
     assert.deepEqual(await runs.revise({ run_id: "r", now: T0, plan }), { admitted: ["a"] });
     const key = { task_id: "a", attempt: 1 };
     const beat = { run_id: "r", now: T0 + TTL - 1, ttl_ms: TTL, progress: [], attempt: key };
     await runs.heartbeat({ ...beat, owner: "p1" });
     await assert.rejects(runs.heartbeat({ ...beat, owner: "p2" }), CONFLICT);
-    assert.equal((await runs.snapshot({ run_id: "r" }))?.attempts[0]?.lease_until, T0 + 2 * TTL - 1);
+    const [begun] = (await runs.snapshot({ run_id: "r" }))!.attempts;
+    assert.deepEqual([begun?.lease_until, begun?.parent], [T0 + 2 * TTL - 1, parent]);
     await runs.saveCheckpoint({ run_id: "r", owner: "p1", ...key, value: "kept" });
     const later = (now: number) =>
       runs.revise({ run_id: "r", now, plan: () => ({ starts: [start("b")], pools: { gpu: 1 } }) });

@@ -111,6 +111,8 @@ export interface AttemptRecord {
   readonly versions: Readonly<Record<string, string>>;
   /** When an attempt's own lease ends, in epoch milliseconds, if its run is external; null under its run's lease. */
   readonly lease_until: number | null;
+  /** The run of an outside engine that it is part of, as OpenLineage's `namespace/job/run`; null without one. */
+  readonly parent: string | null;
 }
 
 /** An attempt that has ended, with the lineage that is recorded in the same transaction. */

@@ -86,7 +86,7 @@ const NOTHING_DONE = { rows_in: 0, rows_out: 0, quarantined: 0, progress_done: 0
 
 /** An attempt that begins, as its columns. */
 export function attemptRow(run_id: string, attempt: AttemptRecord) {
-  const { task_id, attempt: number, owner, pool, weight, started_at, lease_until } = attempt;
+  const { task_id, attempt: number, owner, pool, weight, started_at, lease_until, parent } = attempt;
   const versions = JSON.stringify(attempt.versions);
   const key = { run_id, task_id, attempt: number };
   return {
@@ -99,6 +99,7 @@ export function attemptRow(run_id: string, attempt: AttemptRecord) {
     ...NOTHING_DONE,
     versions,
     lease_until,
+    parent,
   };
 }
 

@@ -51,6 +51,7 @@ const ATTEMPT: Columns = {
   progress_done: "double precision",
   versions: "text",
   lease_until: "double precision",
+  parent: "text",
 };
 const END: Columns = {
   run_id: "text",

@@ -186,6 +186,9 @@ CREATE TABLE dataset_writes (
   written_at ${sql.text} NOT NULL
 );
 `,
+  (sql) => `
+ALTER TABLE pipeline_attempts ADD COLUMN parent ${sql.text};
+`,
 ];
 
 /** All tables but that of the scheduler, which says what a process does now. */

@@ -36,6 +36,18 @@ Deno.test("eventsOf() gives a start and an end, one run of a job within a run of
   assert.deepEqual(facet(end.run.facets, "processing_engine"), { name: "Parley", version: "1.2.0" });
 });
 
+Deno.test("eventsOf() gives an outside engine's run of the task as the parent", () => {
+  const { attempt, ...rest } = unsent();
+  const runId = "0197a1c2-0000-7000-8000-00000000000a";
+  const parent = `airflow://team/a/nightly.embed/${runId}`;
+  for (const { run } of eventsOf({ ...rest, attempt: { ...attempt, parent } }, ORIGIN)) {
+    assert.deepEqual(facet(run.facets, "parent"), {
+      run: { runId },
+      job: { namespace: "airflow://team/a", name: "nightly.embed" },
+    });
+  }
+});
+
 Deno.test("eventsOf() ends as the attempt did, and says so in a tag too", () => {
   for (const [state, eventType] of ENDS) {
     const [, end] = eventPair(unsent(state));
