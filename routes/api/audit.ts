@@ -8,21 +8,18 @@ import { queryOf, wholeNumber } from "../http/parameters.ts";
 const ENTRY = z.lazy(() =>
   z.object({
     at: z.iso.datetime(),
-    request_id: z.string().meta({ description: "The `X-Request-Id` of the request, which the log has too." }),
-    by: z.string().meta({
-      description:
-        "`key` or `session` with the short fingerprint of the key, or `open` on a service without keys.",
-    }),
+    request_id: z.string().describe("The `X-Request-Id` of the request, which the log has too."),
+    by: z.string().describe(
+      "`key` or `session` with the short fingerprint of the key, or `open` on a service without keys.",
+    ),
     method: z.string(),
-    route: z.string().meta({ description: "The route's pattern." }),
-    status: z.int().meta({ description: "The status of the answer." }),
-    user_hash: z.string().nullable().meta({
-      description: "The keyed hash of the user in the path; null without one.",
-    }),
+    route: z.string().describe("The route's pattern."),
+    status: z.int().describe("The status of the answer."),
+    user_hash: z.string().nullable().describe("The keyed hash of the user in the path; null without one."),
     facts: z.record(
       z.string(),
       z.union([z.string(), z.number(), z.boolean(), z.null(), z.array(z.string())]),
-    ).meta({ description: "Counts of rows, and ids of campaigns, runs, dags and anomalies." }),
+    ).describe("Counts of rows, and ids of campaigns, runs, dags and anomalies."),
   }).meta({ id: "AuditEntry" })
 );
 
@@ -44,7 +41,7 @@ export const audit = apiEndpoint({
       default: 100,
       description: "At most so many entries.",
     }),
-    cursor: z.string("cursor must be given once").meta({ description: "The `next` of the page before." })
+    cursor: z.string("cursor must be given once").describe("The `next` of the page before.")
       .exactOptional(),
   }),
   responses: {
@@ -53,9 +50,7 @@ export const audit = apiEndpoint({
       schema: z.lazy(() =>
         z.object({
           entries: z.array(ENTRY),
-          next: z.string().nullable().meta({
-            description: "The cursor of the next page; null after the last.",
-          }),
+          next: z.string().nullable().describe("The cursor of the next page; null after the last."),
         }).meta({ id: "AuditPage" })
       ),
     },

@@ -25,9 +25,9 @@ const BACKFILL = z.lazy(() =>
     backwards: z.boolean(),
     created_at: TIME,
     cancelled_at: TIME.nullable(),
-    runs: z.object(Object.fromEntries(RUN_STATES.map((state) => [state, count]))).meta({
-      description: "Its runs, counted by state.",
-    }),
+    runs: z.object(Object.fromEntries(RUN_STATES.map((state) => [state, count]))).describe(
+      "Its runs, counted by state.",
+    ),
   }).meta({ id: "Backfill" })
 );
 
@@ -37,9 +37,7 @@ const PLANNED = z.lazy(() =>
       run_id: z.string(),
       logical_date: TIME,
       action: z.enum(["create", "run again", "leave"]),
-      state: z.enum(RUN_STATES).nullable().meta({
-        description: "The state of its run; null if it has no run yet.",
-      }),
+      state: z.enum(RUN_STATES).nullable().describe("The state of its run; null if it has no run yet."),
     }),
   ).meta({ id: "BackfillPlan", description: "In the order in which the runs start." })
 );
@@ -48,19 +46,14 @@ const NewBackfill = z.strictObject({
   dag_id: z.string("dag_id must be the id of a dag"),
   from: DAY,
   to: DAY,
-  reprocess: z.enum(REPROCESS, `reprocess must be one of ${REPROCESS.join(", ")}`).default("none").meta({
-    description: "Which occurrences run again whose run has ended: none, those that failed, or all.",
-  }),
-  max_active: z.int().min(1).max(100).default(1).meta({
-    description:
-      "How many of its runs may be in progress at one time. Dags that publish run one at a time in any case.",
-  }),
-  backwards: z.boolean("backwards must be true or false").default(false).meta({
-    description: "The newest day first.",
-  }),
-  dry_run: z.boolean("dry_run must be true or false").default(false).meta({
-    description: "Only answers the plan.",
-  }),
+  reprocess: z.enum(REPROCESS, `reprocess must be one of ${REPROCESS.join(", ")}`).default("none").describe(
+    "Which occurrences run again whose run has ended: none, those that failed, or all.",
+  ),
+  max_active: z.int().min(1).max(100).default(1).describe(
+    "How many of its runs may be in progress at one time. Dags that publish run one at a time in any case.",
+  ),
+  backwards: z.boolean("backwards must be true or false").default(false).describe("The newest day first."),
+  dry_run: z.boolean("dry_run must be true or false").default(false).describe("Only answers the plan."),
   params: z.record(z.string(), z.unknown(), "params must be an object").default({}),
 });
 

@@ -14,7 +14,7 @@ export const STATS = z.lazy(() =>
     clicks: count,
     conversions: count,
     dismissals: count,
-    popularity: z.number().min(0).max(1).meta({ description: "Of the most popular campaign it is 1." }),
+    popularity: z.number().min(0).max(1).describe("Of the most popular campaign it is 1."),
   }).meta({
     id: "CampaignStats",
     description: "All users' events with the campaign up to the published version.",
@@ -22,9 +22,7 @@ export const STATS = z.lazy(() =>
 );
 
 /** The data version of a response; null before the first one is published. */
-export const VERSION = z.int().nullable().meta({
-  description: "The published data version; null before the first.",
-});
+export const VERSION = z.int().nullable().describe("The published data version; null before the first.");
 
 /** A campaign as the catalogue has it. */
 const STORED = z.lazy(() =>
@@ -48,7 +46,7 @@ export const STORED_CAMPAIGN = z.lazy(() => STORED.unwrap().meta({ id: "StoredCa
 /** The same with its stats. */
 export const CAMPAIGN = z.lazy(() =>
   STORED.unwrap().extend({
-    stats: STATS.nullable().meta({ description: "Null if nothing has been published yet." }),
+    stats: STATS.nullable().describe("Null if nothing has been published yet."),
   }).meta({ id: "Campaign" })
 );
 
@@ -67,6 +65,6 @@ export const LISTED = {
   category: z.string().nullable(),
 };
 
-export const DEGRADED = z.array(z.enum(["vectors", "graph", "analytics"])).meta({
-  description: "Stores whose part is missing.",
-});
+export const DEGRADED = z.array(z.enum(["vectors", "graph", "analytics"])).describe(
+  "Stores whose part is missing.",
+);

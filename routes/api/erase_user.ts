@@ -14,11 +14,10 @@ const COUNT = z.int().min(0);
 const ERASED = z.lazy(() =>
   z.object({
     erased: z.object({ messages: COUNT, quarantined: COUNT, events: COUNT, vectors: COUNT, edges: COUNT })
-      .meta({ description: "Rows that were removed, by store." }),
-    run_id: z.string().nullable().meta({
-      description:
-        "The run that removes the remaining copies; null if none could be queued: `deno task user erase` then completes the erasure.",
-    }),
+      .describe("Rows that were removed, by store."),
+    run_id: z.string().nullable().describe(
+      "The run that removes the remaining copies; null if none could be queued: `deno task user erase` then completes the erasure.",
+    ),
   }).meta({ id: "Erasure" })
 );
 

@@ -21,22 +21,22 @@ const REPORT = z.lazy(() => {
       "time.",
   }).nullable();
   const engagement = {
-    users: count.meta({ description: "To whom an answer of the arm showed a campaign." }),
-    clicked: count.meta({ description: "Users who clicked." }),
-    converted: count.meta({ description: "Users who converted." }),
+    users: count.describe("To whom an answer of the arm showed a campaign."),
+    clicked: count.describe("Users who clicked."),
+    converted: count.describe("Users who converted."),
     impressions: count,
     clicks: count,
     conversions: count,
     dismissals: count,
   };
-  const planned_users = count.meta({ description: "Users that each arm needs, or the control arm." });
+  const planned_users = count.describe("Users that each arm needs, or the control arm.");
   return z.object({
     uplift: z.object({
       since: time,
       control_share: share,
       planned_users,
       control: z.object(engagement).meta({ id: "ArmEngagement" }),
-      others: z.object(engagement).meta({ description: "Of all other arms together." }),
+      others: z.object(engagement).describe("Of all other arms together."),
       differences: z.object({ click: difference, conversion: difference }),
     }).meta({ id: "Uplift" }),
     experiments: z.array(
@@ -44,17 +44,16 @@ const REPORT = z.lazy(() => {
         id: z.string(),
         state: z.enum(["planned", "running", "ended"]),
         starts_at: time.nullable(),
-        ends_at: time.nullable().meta({ description: "The first instant after it." }),
+        ends_at: time.nullable().describe("The first instant after it."),
         share,
         metric: z.enum(["click", "conversion"]),
         baseline: share,
         minimum_effect: share,
         power: share,
         planned_users,
-        sizes_differ: z.boolean().meta({
-          description:
-            "Whether numbers of users differ by more than chance makes them: then rates say nothing.",
-        }),
+        sizes_differ: z.boolean().describe(
+          "Whether numbers of users differ by more than chance makes them: then rates say nothing.",
+        ),
         arms: z.array(
           z.object({
             name: z.string(),
@@ -62,9 +61,9 @@ const REPORT = z.lazy(() => {
             difference,
             verdict: z.enum(["better", "worse", "no_difference", "undecided"]).nullable(),
           }),
-        ).meta({ description: "The first one is what the others are compared with." }),
+        ).describe("The first one is what the others are compared with."),
       }).meta({ id: "Experiment" }),
-    ).meta({ description: "The newest first." }),
+    ).describe("The newest first."),
   }).meta({ id: "Experiments" });
 });
 

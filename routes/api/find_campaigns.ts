@@ -26,19 +26,18 @@ export const findCampaigns = apiEndpoint({
     "Campaigns in ascending id. `next` is the `cursor` of the next page; null on the last one. With a `filter` that hardly " +
     "any campaign passes, a page may have fewer than `limit` although it has a `next`.",
   query: queryOf({
-    q: z.string(QUERY_RULE).max(MAX_QUERY_CHARACTERS, QUERY_RULE).meta({
-      description:
-        "Only campaigns that have all of these words, or words that begin with them, in the id, title, aliases, description, " +
+    q: z.string(QUERY_RULE).max(MAX_QUERY_CHARACTERS, QUERY_RULE).describe(
+      "Only campaigns that have all of these words, or words that begin with them, in the id, title, aliases, description, " +
         "category, tags or intents.",
-    }).exactOptional(),
+    ).exactOptional(),
     category: idParameter("category", "Only campaigns of this category.").exactOptional(),
     intent: idParameter("intent", "Only campaigns that target this intent.").exactOptional(),
-    status: z.enum(STATUSES, STATUS_RULE).meta({ description: "Only campaigns with this status." })
+    status: z.enum(STATUSES, STATUS_RULE).describe("Only campaigns with this status.")
       .exactOptional(),
     filter: filterText.exactOptional(),
     limit: wholeNumber("limit", { min: 1, max: 100, description: "At most so many campaigns." })
       .default(DEFAULT_LIMIT),
-    cursor: z.string("cursor must be given once").meta({ description: "The `next` of the page before." })
+    cursor: z.string("cursor must be given once").describe("The `next` of the page before.")
       .exactOptional(),
   }),
   responses: {
@@ -48,9 +47,7 @@ export const findCampaigns = apiEndpoint({
         z.object({
           version: VERSION,
           campaigns: z.array(CAMPAIGN),
-          next: z.string().nullable().meta({
-            description: "The cursor of the next page; null after the last.",
-          }),
+          next: z.string().nullable().describe("The cursor of the next page; null after the last."),
         }).meta({ id: "CampaignPage" })
       ),
     },

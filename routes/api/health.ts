@@ -34,49 +34,42 @@ export interface ReadyStores extends RefillableStores {
 const STATUS = z.enum(["up", "down"]);
 
 const SCHEDULER_STATE = z.object({
-  status: STATUS.meta({
-    description:
-      "`up` while a process leads, `down` if the last one no longer reports. Answers do not need it.",
-  }),
+  status: STATUS.describe(
+    "`up` while a process leads, `down` if the last one no longer reports. Answers do not need it.",
+  ),
   last_tick: z.iso.datetime(),
-  lag_ms: z.number().meta({ description: "How late that tick was." }),
+  lag_ms: z.number().describe("How late that tick was."),
 });
 type SchedulerState = z.infer<typeof SCHEDULER_STATE>;
 
 const STORE_STATE = z.object({
-  status: STATUS.meta({
-    description: "A store that is empty although a published version has data in it is down too.",
-  }),
-  adapter: z.string().nullable().meta({ description: "Null while it is down." }),
+  status: STATUS.describe("A store that is empty although a published version has data in it is down too."),
+  adapter: z.string().nullable().describe("Null while it is down."),
   latency_ms: z.number().nullable(),
-  error: z.string().nullable().meta({
-    description:
-      "Why it is down or lost its data, and what to do; null while it is up, and for a key without `read`.",
-  }),
-  warning: z.string().nullable().meta({
-    description:
-      "A problem that does not affect answers now, such as a lost index file, and what to do; null likewise.",
-  }),
+  error: z.string().nullable().describe(
+    "Why it is down or lost its data, and what to do; null while it is up, and for a key without `read`.",
+  ),
+  warning: z.string().nullable().describe(
+    "A problem that does not affect answers now, such as a lost index file, and what to do; null likewise.",
+  ),
 });
 type StoreState = z.infer<typeof STORE_STATE>;
 
 const READINESS = z.lazy(() =>
   z.object({
-    status: z.enum(["ready", "degraded", "unready", "starting", "stopping"]).meta({
-      description:
-        "`degraded` with some stores down or late: answers continue without them. `unready` while analytics is " +
+    status: z.enum(["ready", "degraded", "unready", "starting", "stopping"]).describe(
+      "`degraded` with some stores down or late: answers continue without them. `unready` while analytics is " +
         "down or nothing is published. `starting` until a first answer would be complete, for a minute at most. " +
         "`stopping` after a shutdown request, while requests are still answered.",
-    }),
+    ),
     published: z.object({ version: z.int(), at: z.iso.datetime() }).nullable(),
-    scheduler: SCHEDULER_STATE.nullable().meta({ description: "Null if none ever ran." }),
-    stores: z.record(z.string(), STORE_STATE).meta({
-      description:
-        "By name. Stores of one server that are in the same state are one entry, such as `vectors+graph`.",
-    }),
-    late: z.array(z.string()).meta({
-      description: "Stores that have not yet answered within an answer's time since the start.",
-    }),
+    scheduler: SCHEDULER_STATE.nullable().describe("Null if none ever ran."),
+    stores: z.record(z.string(), STORE_STATE).describe(
+      "By name. Stores of one server that are in the same state are one entry, such as `vectors+graph`.",
+    ),
+    late: z.array(z.string()).describe(
+      "Stores that have not yet answered within an answer's time since the start.",
+    ),
   }).meta({ id: "Readiness" })
 );
 

@@ -36,18 +36,15 @@ const SHARE = z.number().min(0).max(1);
 const CLASSIFICATIONS = z.lazy(() =>
   z.object({
     classifier: z.string(),
-    model: z.string().meta({ description: "The embedding model that the classifier was learnt with." }),
-    threshold: SHARE.meta({ description: "From this score on a text is in scope." }),
+    model: z.string().describe("The embedding model that the classifier was learnt with."),
+    threshold: SHARE.describe("From this score on a text is in scope."),
     results: z.array(z.object({
-      intent: z.string().nullable().meta({
-        description: "The best intent; null if the text is out of scope.",
-      }),
-      score: SHARE.meta({ description: "How well the text fits any intent at all." }),
-      intents: z.array(z.object({ intent: z.string(), probability: SHARE })).meta({
-        description:
-          "The most probable intents, best first, with the probability of each if the text is in scope.",
-      }),
-    })).meta({ description: "One for each text, in their order." }),
+      intent: z.string().nullable().describe("The best intent; null if the text is out of scope."),
+      score: SHARE.describe("How well the text fits any intent at all."),
+      intents: z.array(z.object({ intent: z.string(), probability: SHARE })).describe(
+        "The most probable intents, best first, with the probability of each if the text is in scope.",
+      ),
+    })).describe("One for each text, in their order."),
   }).meta({ id: "Classifications" })
 );
 

@@ -44,26 +44,23 @@ const PIPELINE_SUMMARY = z.lazy(() => {
   const count = z.int().min(0);
   const share = z.number().min(0).max(1).nullable();
   const outcomes = {
-    runs: count.meta({
-      description: "Runs that ended in success or failure, except those that had nothing to do.",
-    }),
+    runs: count.describe("Runs that ended in success or failure, except those that had nothing to do."),
     success_rate: share,
     last_success: TIME.nullable(),
-    freshness_s: count.nullable().meta({ description: "Age of that success in seconds." }),
+    freshness_s: count.nullable().describe("Age of that success in seconds."),
     durations: z.object({
       count,
       p50_ms: z.number().nullable(),
       p95_ms: z.number().nullable(),
-      trend: z.number().nullable().meta({
-        description:
-          "How much the newer half differs from the older half, as a share of the older median: 0.1 is 10 % " +
+      trend: z.number().nullable().describe(
+        "How much the newer half differs from the older half, as a share of the older median: 0.1 is 10 % " +
           "slower. Null with fewer than eight.",
-      }),
+      ),
     }).meta({ id: "Durations" }),
     quarantined: count,
-    quarantined_share: z.number().min(0).nullable().meta({ description: "Of the rows that came in." }),
-    retries: count.meta({ description: "Attempts after the first one." }),
-    lost: count.meta({ description: "Attempts whose process died." }),
+    quarantined_share: z.number().min(0).nullable().describe("Of the rows that came in."),
+    retries: count.describe("Attempts after the first one."),
+    lost: count.describe("Attempts whose process died."),
     rows_in: count,
   };
   const stage = z.object({
@@ -84,12 +81,10 @@ const PIPELINE_SUMMARY = z.lazy(() => {
     dag_id: z.string(),
     ...outcomes,
     last_run: last_run.nullable(),
-    stages: z.array(stage).meta({
-      description: "In the order of the dag; tasks that it no longer has come last.",
-    }),
-    truncated: z.boolean().meta({
-      description: "Whether there were more runs than are read: the window is then shorter than asked.",
-    }),
+    stages: z.array(stage).describe("In the order of the dag; tasks that it no longer has come last."),
+    truncated: z.boolean().describe(
+      "Whether there were more runs than are read: the window is then shorter than asked.",
+    ),
   }).meta({ id: "DagSummary" });
   const published = z.object({
     version: z.int(),
@@ -102,10 +97,8 @@ const PIPELINE_SUMMARY = z.lazy(() => {
   return z.object({
     generated_at: TIME,
     since: TIME,
-    published: published.nullable().meta({
-      description: "Null if nothing is published, and if that cannot be read.",
-    }),
-    degraded: z.array(z.literal("analytics")).meta({ description: "Stores that could not be read." }),
+    published: published.nullable().describe("Null if nothing is published, and if that cannot be read."),
+    degraded: z.array(z.literal("analytics")).describe("Stores that could not be read."),
     dags: z.array(dag),
   }).meta({ id: "PipelineSummary" });
 });
@@ -118,15 +111,13 @@ const ANOMALIES = z.lazy(() => {
   const anomaly = z.object(ANOMALY.def.innerType.shape).meta({ id: "Anomaly" });
   const open = z.object({
     ...anomaly.shape,
-    id: z.string().meta({ description: "By which it is acknowledged." }),
-    acknowledged: z.object(ACKNOWLEDGED).nullable().meta({ description: "Null while it counts." }),
+    id: z.string().describe("By which it is acknowledged."),
+    acknowledged: z.object(ACKNOWLEDGED).nullable().describe("Null while it counts."),
   }).meta({ id: "OpenAnomaly" });
   const health = z.object({
     status: z.enum(HEALTH_STATUSES),
-    cause: z.string().meta({ description: "Why it is so, in one line." }),
-    next_step: z.string().meta({
-      description: "What to do, with commands in backquotes; empty without any.",
-    }),
+    cause: z.string().describe("Why it is so, in one line."),
+    next_step: z.string().describe("What to do, with commands in backquotes; empty without any."),
     anomaly_id: z.string().nullable(),
     run_id: z.string().nullable(),
     critical: count,
@@ -137,12 +128,8 @@ const ANOMALIES = z.lazy(() => {
     generated_at: TIME,
     since: TIME,
     health,
-    open: z.array(open).meta({
-      description: "What holds now, most severe first, then what of it is acknowledged.",
-    }),
-    past: z.array(anomaly).meta({
-      description: "What held in the window and no longer does, newest first.",
-    }),
+    open: z.array(open).describe("What holds now, most severe first, then what of it is acknowledged."),
+    past: z.array(anomaly).describe("What held in the window and no longer does, newest first."),
   }).meta({ id: "Anomalies" });
 });
 

@@ -29,9 +29,7 @@ export const popularCampaigns = apiEndpoint({
         z.object({
           version: VERSION,
           degraded: DEGRADED,
-          items: z.array(z.object({ ...LISTED, stats: STATS })).meta({
-            description: "The most popular first.",
-          }),
+          items: z.array(z.object({ ...LISTED, stats: STATS })).describe("The most popular first."),
         }).meta({ id: "PopularCampaigns" })
       ),
     },

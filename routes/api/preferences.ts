@@ -8,9 +8,9 @@ const MAX_BYTES = 4_096;
 const BODY_RULE = 'the body must be {"personalisation": true or false}';
 
 const PREFERENCES = z.strictObject({
-  personalisation: z.boolean("personalisation must be true or false").meta({
-    description: "Whether answers are made from what the user said and did, and count it for others.",
-  }),
+  personalisation: z.boolean("personalisation must be true or false").describe(
+    "Whether answers are made from what the user said and did, and count it for others.",
+  ),
 }, BODY_RULE).meta({ id: "Preferences" });
 
 /** `PUT /users/:user_id/preferences`. */

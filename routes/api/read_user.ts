@@ -9,8 +9,8 @@ import { idParameter } from "../http/parameters.ts";
 const RECORD = z.lazy(() =>
   z.object({
     store: z.enum(["documents", "analytics", "vectors", "graph", "artifacts", "exports", "runs"]),
-    kind: z.string().meta({ description: "What the row is, such as `message`, `event` or `profiles`." }),
-    row: z.unknown().meta({ description: "The row as it is stored; a vector is given without its numbers." }),
+    kind: z.string().describe("What the row is, such as `message`, `event` or `profiles`."),
+    row: z.unknown().describe("The row as it is stored; a vector is given without its numbers."),
   }).meta({
     id: "UserRecord",
     description: "Something that is stored about a user: one line of the response.",
@@ -18,7 +18,7 @@ const RECORD = z.lazy(() =>
 );
 
 const LINE = z.lazy(() =>
-  z.union([RECORD, z.object({ end: z.int().min(0).meta({ description: "How many lines came before." }) })])
+  z.union([RECORD, z.object({ end: z.int().min(0).describe("How many lines came before.") })])
     .meta({ id: "UserLine" })
 );
 

@@ -25,7 +25,7 @@ const REASON = z.lazy(() => {
     z.object({
       code: z.literal(["similar_conversations", "wording"]),
       facts: z.object({ converted: count, clicked: count, shown: count })
-        .meta({ description: "Other users, each counted once, by their furthest step." }),
+        .describe("Other users, each counted once, by their furthest step."),
       text,
     }),
     z.object({
@@ -34,33 +34,32 @@ const REASON = z.lazy(() => {
         campaign_id: z.string(),
         title: z.string().nullable(),
         engagement: z.enum(["conversion", "click", "mention"]),
-      }).meta({ description: "The campaign that the user engaged with or named, and how." }),
+      }).describe("The campaign that the user engaged with or named, and how."),
       text,
     }),
     z.object({
       code: z.literal("intent"),
-      facts: z.object({ intents: z.array(z.string()), share: z.number().min(0).max(1) }).meta({
-        description:
-          "The user's own intents that the campaign answers, and their share of all that user's intents.",
-      }),
+      facts: z.object({ intents: z.array(z.string()), share: z.number().min(0).max(1) }).describe(
+        "The user's own intents that the campaign answers, and their share of all that user's intents.",
+      ),
       text,
     }),
     z.object({
       code: z.literal("similarity"),
       facts: z.object({ rank: z.int().min(1) })
-        .meta({ description: "Place of the campaign among those nearest to the user's profile." }),
+        .describe("Place of the campaign among those nearest to the user's profile."),
       text,
     }),
     z.object({
       code: z.literal("exploration"),
       facts: z.object({ impressions: count, clicks: count })
-        .meta({ description: "All users' events with the campaign, too few to know how good it is." }),
+        .describe("All users' events with the campaign, too few to know how good it is."),
       text,
     }),
     z.object({
       code: z.literal("popular"),
       facts: z.object({ conversions: count, clicks: count, impressions: count })
-        .meta({ description: "All users' events with the campaign." }),
+        .describe("All users' events with the campaign."),
       text,
     }),
   ]).meta({
@@ -75,67 +74,52 @@ const ITEM = z.lazy(() =>
     title: z.string(),
     category: z.string().nullable(),
     score: z.number().min(0).max(1)
-      .meta({ description: "Items are not strictly in its order: variety counts too." }),
+      .describe("Items are not strictly in its order: variety counts too."),
     sources: z.record(z.enum(SOURCES), z.number().min(0).max(1))
-      .meta({
-        description: "The evidence of each source, on a scale of its own that is the same for all users.",
-      }),
+      .describe("The evidence of each source, on a scale of its own that is the same for all users."),
     fatigue: z.number().min(0).max(1)
-      .meta({
-        description:
-          "Above 0 if it was shown to the user repeatedly and never clicked, or if they did not want it in an earlier conversation.",
-      }),
-    reasons: z.array(REASON).min(1).max(3).meta({ description: "The weightiest first." }),
+      .describe(
+        "Above 0 if it was shown to the user repeatedly and never clicked, or if they did not want it in an earlier conversation.",
+      ),
+    reasons: z.array(REASON).min(1).max(3).describe("The weightiest first."),
   }).meta({ id: "Item" })
 );
 
 const NEGATION = z.lazy(() =>
   z.object({
     of: z.enum(["campaign", "category", "tag"]),
-    name: z.string().meta({
-      description: "The `campaign_id`, or the category or tag as the catalogue has it.",
-    }),
-    until: z.iso.datetime().meta({
-      description: "When the conversation is over if nothing more is said in it.",
-    }),
+    name: z.string().describe("The `campaign_id`, or the category or tag as the catalogue has it."),
+    until: z.iso.datetime().describe("When the conversation is over if nothing more is said in it."),
   }).meta({ id: "Negation" })
 );
 
 /** `Answer` of lib/recommend/answer.ts. */
 const ANSWER = z.lazy(() =>
   z.object({
-    user_id: z.string().nullable().meta({ description: "Null for a posted conversation of no stored user." }),
-    recommendation_id: z.string().nullable().meta({
-      description:
-        "Names what the answer was made from, signed. Events may carry it, and it asks for the next page. Null if it could " +
+    user_id: z.string().nullable().describe("Null for a posted conversation of no stored user."),
+    recommendation_id: z.string().nullable().describe(
+      "Names what the answer was made from, signed. Events may carry it, and it asks for the next page. Null if it could " +
         "not be signed.",
-    }),
+    ),
     strategy: z.enum(["personal", "popular"])
-      .meta({
-        description: "`popular` if nothing is known of the user, or if the user is in the control share.",
-      }),
-    arm: z.string().meta({
-      description:
-        "The part of the users that this one is in: `control` in the control share, `EXPERIMENT/ARM` in an experiment, else `default`.",
-    }),
+      .describe("`popular` if nothing is known of the user, or if the user is in the control share."),
+    arm: z.string().describe(
+      "The part of the users that this one is in: `control` in the control share, `EXPERIMENT/ARM` in an experiment, else `default`.",
+    ),
     led_by: z.enum(SOURCES).nullable()
-      .meta({ description: "The source that contributes most to the items; null without items." }),
+      .describe("The source that contributes most to the items; null without items."),
     version: z.int().nullable()
-      .meta({
-        description: "The data version that it was computed from; null if analytics did not respond.",
-      }),
+      .describe("The data version that it was computed from; null if analytics did not respond."),
     generated_at: z.iso.datetime()
-      .meta({ description: "When it was computed, which for a cached answer is in the past." }),
-    vetoes: z.array(NEGATION).meta({
-      description:
-        "What the user said that they do not want in a conversation that is not over: its campaigns are left out.",
-    }),
+      .describe("When it was computed, which for a cached answer is in the past."),
+    vetoes: z.array(NEGATION).describe(
+      "What the user said that they do not want in a conversation that is not over: its campaigns are left out.",
+    ),
     degraded: z.array(z.enum(["vectors", "graph", "analytics", "documents", "embeddings", "time"]))
-      .meta({
-        description:
-          "Stores whose part is missing, `embeddings` if the model did not take part, `time` if too many requests came at once.",
-      }),
-    items: z.array(ITEM).meta({ description: "The most worth showing first." }),
+      .describe(
+        "Stores whose part is missing, `embeddings` if the model did not take part, `time` if too many requests came at once.",
+      ),
+    items: z.array(ITEM).describe("The most worth showing first."),
   }).meta({ id: "Answer" })
 );
 
@@ -155,10 +139,9 @@ const ID_RULE = "this is not the recommendation_id of an answer of this service"
 const cursorText = z.string("cursor must be a string, given once")
   .max(MAX_CURSOR_CHARACTERS, "cursor is too long")
   .regex(ANSWER_ID, ID_RULE)
-  .meta({
-    description:
-      "The `recommendation_id` of the page before: what that and the pages before it showed is left out.",
-  });
+  .describe(
+    "The `recommendation_id` of the page before: what that and the pages before it showed is left out.",
+  );
 const DIVERSITY_RULE = "diversity must be a number from 0 to 1";
 const DIVERSITY_ABOUT =
   "How much the score of a campaign is lowered for others of its category and intents before it. Default 0.1.";
@@ -244,37 +227,34 @@ export const recommendations = apiEndpoint({
 const POSTED_MESSAGE = messageInput.omit({ user_id: true }).extend({
   message: text(MAX_MESSAGE_CHARACTERS),
   timestamp: messageInput.shape.timestamp.optional()
-    .meta({ description: "If it is absent, the message was said now, after those before it in the list." }),
+    .describe("If it is absent, the message was said now, after those before it in the list."),
 });
 const POSTED_EVENT = eventInput.omit({ user_id: true }).extend({
-  timestamp: eventInput.shape.timestamp.optional().meta({ description: "If it is absent, now." }),
+  timestamp: eventInput.shape.timestamp.optional().describe("If it is absent, now."),
 });
 const POSTED_ROWS = {
   messages: z.array(POSTED_MESSAGE, "messages must be a list").max(
     MAX_MESSAGES,
     `at most ${MAX_MESSAGES} messages`,
   )
-    .optional().meta({ description: "What was said, in order. Nothing of it is stored." }),
+    .optional().describe("What was said, in order. Nothing of it is stored."),
   events: z.array(POSTED_EVENT, "events must be a list").max(MAX_EVENTS, `at most ${MAX_EVENTS} events`)
-    .optional().meta({ description: "What the user did. Nothing of it is stored." }),
-  exclude: z.array(id, EXCLUDE_RULE).max(MAX_EXCLUDED, EXCLUDE_RULE).optional().meta({
-    description: EXCLUDE_ABOUT,
-  }),
+    .optional().describe("What the user did. Nothing of it is stored."),
+  exclude: z.array(id, EXCLUDE_RULE).max(MAX_EXCLUDED, EXCLUDE_RULE).optional().describe(EXCLUDE_ABOUT),
 };
-const POSTED_K = z.int(K_RULE).min(K.min, K_RULE).max(K.max, K_RULE).meta({ description: K.description });
+const POSTED_K = z.int(K_RULE).min(K.min, K_RULE).max(K.max, K_RULE).describe(K.description);
 
 const PostedBody = z.strictObject({
-  user_id: id.nullish().meta({
-    description:
-      "A stored user, whose own rows count too, before the posted ones. Without it the posted rows count alone.",
-  }),
+  user_id: id.nullish().describe(
+    "A stored user, whose own rows count too, before the posted ones. Without it the posted rows count alone.",
+  ),
   ...POSTED_ROWS,
   k: POSTED_K.default(DEFAULT_K),
-  intent: id.optional().meta({ description: INTENT_ABOUT }),
-  category: id.optional().meta({ description: CATEGORY_ABOUT }),
+  intent: id.optional().describe(INTENT_ABOUT),
+  category: id.optional().describe(CATEGORY_ABOUT),
   filter: filterText.optional(),
   diversity: z.number(DIVERSITY_RULE).min(0, DIVERSITY_RULE).max(1, DIVERSITY_RULE).optional()
-    .meta({ description: DIVERSITY_ABOUT }),
+    .describe(DIVERSITY_ABOUT),
   cursor: cursorText.optional(),
 }, BODY_ERRORS);
 
@@ -320,9 +300,9 @@ export const nextRecommendations = apiEndpoint({
     "diversity, without anything that was shown before, even if data have changed since. A posted conversation counts if it is " +
     "sent again, and so do campaigns to be left out. An answer has 500 items at most on all its pages; after them `items` is empty.",
   params: z.object({
-    id: z.string().max(MAX_CURSOR_CHARACTERS, "the id is too long").regex(ANSWER_ID, ID_RULE).meta({
-      description: "The `recommendation_id` of an answer.",
-    }),
+    id: z.string().max(MAX_CURSOR_CHARACTERS, "the id is too long").regex(ANSWER_ID, ID_RULE).describe(
+      "The `recommendation_id` of an answer.",
+    ),
   }),
   body: { schema: NextBody, max_bytes: MAX_BODY_BYTES, optional: true },
   responses: POSTED_ANSWERED,

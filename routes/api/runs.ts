@@ -40,10 +40,9 @@ const RUN = z.lazy(() =>
   z.object({
     run_id: z.string(),
     dag_id: z.string(),
-    state: z.enum([...RUN_STATES, "skipped", "interrupted"]).meta({
-      description:
-        "`skipped`: it succeeded without anything to do. `interrupted`: its process died; another one continues it.",
-    }),
+    state: z.enum([...RUN_STATES, "skipped", "interrupted"]).describe(
+      "`skipped`: it succeeded without anything to do. `interrupted`: its process died; another one continues it.",
+    ),
     trigger: z.enum(RUN_TRIGGERS),
     backfill_id: z.string().nullable(),
     logical_date: TIME,
@@ -51,9 +50,9 @@ const RUN = z.lazy(() =>
     created_at: TIME,
     started_at: TIME.nullable(),
     ended_at: TIME.nullable(),
-    error: z.string().nullable().meta({
-      description: "Why it failed, or why every task of a successful run was skipped.",
-    }),
+    error: z.string().nullable().describe(
+      "Why it failed, or why every task of a successful run was skipped.",
+    ),
     cancel_requested: z.boolean(),
   }).meta({ id: "Run" })
 );
@@ -63,12 +62,12 @@ const RUN_DETAILS = z.lazy(() => {
   const count = z.int().min(0);
   const task = z.object({
     task_id: z.string(),
-    map_index: count.nullable().meta({
-      description: "Of an instance of a mapped task: the index of its item. Null for the task itself.",
-    }),
-    mapped: z.partialRecord(z.enum(TASK_STATES), count).nullable().meta({
-      description: "Of a mapped task that has its instances: how many are in each state.",
-    }),
+    map_index: count.nullable().describe(
+      "Of an instance of a mapped task: the index of its item. Null for the task itself.",
+    ),
+    mapped: z.partialRecord(z.enum(TASK_STATES), count).nullable().describe(
+      "Of a mapped task that has its instances: how many are in each state.",
+    ),
     state: z.enum(TASK_STATES),
     attempts: count,
     started_at: TIME.nullable(),
@@ -98,14 +97,14 @@ export const listRuns = apiEndpoint({
   summary: "Runs, newest first",
   query: queryOf({
     dag: idParameter("dag", "Only runs of this dag.").exactOptional(),
-    state: z.enum(RUN_STATES, STATE_RULE).meta({ description: "Only runs in this state." }).exactOptional(),
+    state: z.enum(RUN_STATES, STATE_RULE).describe("Only runs in this state.").exactOptional(),
     limit: wholeNumber("limit", {
       min: 1,
       max: 200,
       default: PER_PAGE,
       description: "At most so many runs.",
     }),
-    cursor: z.string("cursor must be given once").meta({ description: "The `next` of the page before." })
+    cursor: z.string("cursor must be given once").describe("The `next` of the page before.")
       .exactOptional(),
   }),
   responses: {
@@ -114,9 +113,7 @@ export const listRuns = apiEndpoint({
       schema: z.lazy(() =>
         z.object({
           runs: z.array(RUN),
-          next: z.string().nullable().meta({
-            description: "The cursor of the next page; null after the last.",
-          }),
+          next: z.string().nullable().describe("The cursor of the next page; null after the last."),
         }).meta({ id: "RunPage" })
       ),
     },
@@ -254,9 +251,9 @@ export const retryFailed = apiEndpoint({
       schema: z.lazy(() =>
         z.object({
           run: RUN_DETAILS,
-          cleared: z.array(z.string()).meta({
-            description: "Its tasks that run again; an instance of a mapped task as `embed[3]`.",
-          }),
+          cleared: z.array(z.string()).describe(
+            "Its tasks that run again; an instance of a mapped task as `embed[3]`.",
+          ),
         })
           .meta({ id: "RetriedRun" })
       ),

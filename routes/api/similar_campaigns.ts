@@ -40,7 +40,7 @@ export const similarCampaigns = apiEndpoint({
               co_engagement: z.number().min(0).max(1),
             }),
             stats: STATS,
-          })).meta({ description: "The most similar first." }),
+          })).describe("The most similar first."),
         }).meta({ id: "SimilarCampaigns" })
       ),
     },

@@ -21,16 +21,16 @@ const WRITTEN = z.lazy(() => {
   return z.object({
     inserted: count,
     changed: count,
-    same: count.meta({ description: "Rows that were stored already." }),
-    rejected: count.meta({ description: "Rows that are not valid. They are in the quarantine." }),
+    same: count.describe("Rows that were stored already."),
+    rejected: count.describe("Rows that are not valid. They are in the quarantine."),
     rows: z.array(z.discriminatedUnion("status", [
       z.object({ status: z.literal(["inserted", "changed", "same"]), id: z.string() }),
       z.object({
         status: z.literal("rejected"),
-        reason: z.string().meta({ description: "What is wrong. It does not quote the row." }),
-        pointer: z.string().meta({ description: "A JSON pointer from the list of rows to what is wrong." }),
+        reason: z.string().describe("What is wrong. It does not quote the row."),
+        pointer: z.string().describe("A JSON pointer from the list of rows to what is wrong."),
       }),
-    ])).meta({ description: "One for each row, in their order." }),
+    ])).describe("One for each row, in their order."),
   }).meta({ id: "Written" });
 });
 
@@ -62,7 +62,7 @@ export function batchEndpoint({ kind, operation, summary, description, row }: Ba
       schema: z.array(z.unknown(), RULE).min(1, RULE).max(MAX_ROWS, RULE),
       documented: {
         "application/json": z.union([row, z.array(row).min(1).max(MAX_ROWS)]),
-        [NDJSON]: z.string().meta({ description: "A row per line, as in application/json." }),
+        [NDJSON]: z.string().describe("A row per line, as in application/json."),
       },
       max_bytes: MAX_BYTES,
       types: ["application/json", NDJSON],

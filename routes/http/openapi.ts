@@ -12,10 +12,10 @@ An error is \`application/problem+json\` (RFC 9457) with one sentence in \`detai
 const PROBLEM = z.lazy(() =>
   z.object({
     type: z.literal("about:blank"),
-    title: z.string().meta({ description: "The status in words." }),
+    title: z.string().describe("The status in words."),
     status: z.int(),
-    detail: z.string().meta({ description: "One sentence: what is wrong, and what to do." }),
-    instance: z.string().meta({ description: "The request's id, which its log line has too." }),
+    detail: z.string().describe("One sentence: what is wrong, and what to do."),
+    instance: z.string().describe("The request's id, which its log line has too."),
     code: z.enum(PROBLEM_CODES),
   }).meta({ id: "Problem" })
 );
@@ -37,7 +37,7 @@ const ERROR_HEADERS: Readonly<Record<number, z.ZodRawShape>> = {
   401: { "WWW-Authenticate": header("WWW-Authenticate", "How to send a key.") },
   429: { "Retry-After": header("Retry-After", "When to try again, in seconds.") },
   503: {
-    "Retry-After": z.string().meta({ description: "If it helps to try again: when, in seconds." })
+    "Retry-After": z.string().describe("If it helps to try again: when, in seconds.")
       .exactOptional(),
   },
 };
@@ -131,7 +131,7 @@ function responseOf(
   { description, schema, type = "application/json", headers = {} }: ApiResponse,
   scope: Contract["scope"],
 ): ZodOpenApiResponse {
-  const own = Object.entries(headers).map(([name, text]) => [name, z.string().meta({ description: text })]);
+  const own = Object.entries(headers).map(([name, text]) => [name, z.string().describe(text)]);
   return {
     description,
     headers: z.object({
