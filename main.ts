@@ -7,6 +7,7 @@ import {
   addEvaluate,
   addExport,
   addPipeline,
+  loaded,
   positive,
   type Verb,
 } from "./commands/pipeline.ts";
@@ -37,13 +38,13 @@ export function program(
 
   parley.command("start")
     .description("load configured sources or the sample, then answer over HTTP and run the schedule")
-    .action(verb(async (config) => (await import("./commands/start.ts")).start(config)));
+    .action(verb(loaded(() => import("./commands/start.ts"), "start")));
   parley.command("serve")
     .description("run the API only")
-    .action(verb(async (config) => (await import("./commands/serve.ts")).serve(config)));
+    .action(verb(loaded(() => import("./commands/serve.ts"), "serve")));
   parley.command("schedule")
     .description("run the scheduler only; each run is a separate process")
-    .action(verb(async (config) => (await import("./commands/schedule.ts")).schedule(config)));
+    .action(verb(loaded(() => import("./commands/schedule.ts"), "schedule")));
   addPipeline(parley, verb, params);
   addEvaluate(parley, verb);
   addExport(parley, verb);
@@ -54,19 +55,11 @@ export function program(
     .description("print who wrote or administered what over HTTP, the newest last")
     .option("--limit <n>", "how many entries", positive, 50)
     .option("--json", "as JSON", false)
-    .action(
-      verb(async (config, options: { limit: number; json: boolean }) =>
-        (await import("./commands/audit.ts")).showAudit(config, options)
-      ),
-    );
+    .action(verb(loaded(() => import("./commands/audit.ts"), "showAudit")));
   parley.command("doctor")
     .description("check configuration, stores and their consistency, and say what to do")
     .option("--json", "as JSON", false)
-    .action(
-      verb(async (config, options: { json: boolean }) =>
-        (await import("./commands/doctor.ts")).doctor(config, options)
-      ),
-    );
+    .action(verb(loaded(() => import("./commands/doctor.ts"), "doctor")));
   parley.command("backup")
     .description(
       "copy the embedded stores, even while they are in use; names stores on servers (exit code 4)",
@@ -110,16 +103,7 @@ export function program(
       "remove everything in these stores, and nothing else, such as documents,graph: to empty the target of a move",
     )
     .option("--yes", "do not ask for confirmation")
-    .action(
-      verb(async (config, options: { sample?: boolean; all?: boolean; stores?: string; yes?: boolean }) =>
-        (await import("./commands/reset.ts")).reset(config, {
-          sample: false,
-          all: false,
-          yes: false,
-          ...options,
-        })
-      ),
-    );
+    .action(verb(loaded(() => import("./commands/reset.ts"), "reset")));
   return parley;
 }
 

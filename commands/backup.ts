@@ -1,18 +1,18 @@
 import { backup as copyDatabase, DatabaseSync } from "../deps.ts";
 import type { Config } from "../lib/config.ts";
 import { messageOf, ParleyError, reasonOf } from "../lib/core/errors.ts";
-import { FILE_MODE, FOLDER_MODE } from "../lib/core/file_modes.ts";
+import { FILE_MODE } from "../lib/core/file_modes.ts";
 import { absolute } from "../lib/core/parse_url.ts";
 import { groupShared } from "../lib/core/shared_server.ts";
 import { showUrl } from "../lib/core/show_url.ts";
-import { compareText } from "../lib/core/text.ts";
 import { modelKey } from "../lib/core/types.ts";
 import { removeFile } from "../lib/stores/engines/disk.ts";
 import { filesOf, openAnalytics, openVectors } from "../lib/stores/open.ts";
 import { fileAt, refuseDamagedLog, RESTORE } from "../lib/stores/engines/sqlite/file.ts";
 import { Skip } from "../lib/dag/types.ts";
 import type { BackupOutput } from "../tasks/backup.ts";
-import { EXIT } from "./exit.ts";
+import { EXIT, warn } from "./exit.ts";
+import { checkDatabase, copyFile, entriesOf, makeFolderOf, sqliteUrl } from "./files.ts";
 import { SAMPLE_NAME, sampleFolder } from "./sample.ts";
 
 /**
@@ -81,10 +81,10 @@ async function copyStores(config: Config, to: string | undefined): Promise<CopyR
  */
 export async function backup(config: Config, to: string | undefined): Promise<number> {
   const { target, files, errors, on_servers } = await copyStores(config, to);
-  for (const sentence of errors) console.error(`parley: ${sentence}`);
+  for (const sentence of errors) warn(sentence);
   if (files > 0) console.log(`${files} files copied to ${target}; to ${RESTORE}`);
   for (const stores of groupShared(on_servers, config.shared_stores, () => "not in the copy")) {
-    console.error(`parley: ${notIncluded(stores, config[stores[0]!])}`);
+    warn(notIncluded(stores, config[stores[0]!]));
   }
   if (errors.length > 0) return EXIT.failed;
   return on_servers.length > 0 ? EXIT.partial : EXIT.ok;
@@ -195,11 +195,7 @@ class BackupCopy {
   private file(path: string, name: string): void {
     const to = this.targetPath(name);
     try {
-      Deno.copyFileSync(path, to);
-      Deno.chmodSync(to, FILE_MODE);
-      const { atime, mtime } = Deno.statSync(path);
-      // Artifacts are kept for so many days from when they were written.
-      Deno.utimeSync(to, atime ?? new Date(), mtime ?? new Date());
+      copyFile(path, to);
       this.files++;
     } catch (error) {
       removeFile(to);
@@ -237,8 +233,7 @@ class BackupCopy {
   /** Where a file goes; its folder is made. */
   private targetPath(name: string): string {
     const path = `${this.target}/${name}`;
-    const folder = path.replace(/\/[^/]+$/, "");
-    orUnusable(folder, () => Deno.mkdirSync(folder, { recursive: true, mode: FOLDER_MODE }));
+    orUnusable(this.target, () => makeFolderOf(path));
     return path;
   }
 }
@@ -255,19 +250,6 @@ async function publishedModel(url: URL): Promise<string | null> {
   }
 }
 
-function sqliteUrl(path: string): URL {
-  return new URL(`sqlite:${path.split("/").map(encodeURIComponent).join("/")}`);
-}
-
-function entriesOf(folder: string): Deno.DirEntry[] {
-  try {
-    return [...Deno.readDirSync(folder)].sort((a, b) => compareText(a.name, b.name));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
-}
-
 /** Copies a database at one instant, and reads the copy in full; throws if it is no database, or damaged. */
 async function copyDatabaseTo(to: string, from: string): Promise<void> {
   refuseDamagedLog({ path: from });
@@ -280,8 +262,6 @@ async function copyDatabaseTo(to: string, from: string): Promise<void> {
   } finally {
     db.close();
   }
-  using copy = new DatabaseSync(to);
-  const row = copy.prepare("PRAGMA quick_check(1)").get() as { quick_check: string };
-  if (row.quick_check !== "ok") throw new ParleyError("unavailable", "it is damaged");
+  checkDatabase(to);
   if (Deno.statSync(to).size === 0) throw new ParleyError("unavailable", "it has no content");
 }

@@ -18,7 +18,7 @@ import { startTracing, withSpan } from "../lib/telemetry/tracing.ts";
 import { defineDags } from "../tasks/mod.ts";
 import { addOwnDags, type LoadedDags } from "../tasks/own_dags.ts";
 import type { Services } from "../tasks/services.ts";
-import { shutdownSignal } from "./exit.ts";
+import { shutdownSignal, warn } from "./exit.ts";
 import { sendLineage } from "./lineage.ts";
 import type { RunEnd, RunLog } from "./logs.ts";
 import { sendNotifications } from "./notifications.ts";
@@ -122,7 +122,7 @@ export async function withExecutor<T>(
   adopt(sendNotifications(config, runs));
   const services = adopt(await openServices(config)).value;
   const { dags, faults } = await allDags(config);
-  for (const fault of faults) console.error(`parley: ${dagFaultText(fault)}`);
+  for (const fault of faults) warn(dagFaultText(fault));
   const erase = dags.get("erase")!;
   await reapplyTombstones(config, { stores: services, runs, erase });
   const shutdown = opened.adopt(shutdownSignal(), ({ dispose }) => dispose());

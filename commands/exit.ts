@@ -31,20 +31,24 @@ export function exitCodeOf(outcome: RunOutcome | null): number {
   }
 }
 
+export function warn(line: string): void {
+  console.error(`parley: ${line}`);
+}
+
 /**
  * Prints an error as one sentence and returns the exit code for it. Of anything unforeseen it prints the name and where in
  * this program it came up: the message may quote data or a secret.
  */
 export function printError(error: unknown): number {
   if (error instanceof ParleyError) {
-    console.error(`parley: ${error.message}`);
+    warn(error.message);
     return error.code === "invalid" || error.code === "denied" ? EXIT.usage : EXIT.failed;
   }
   if (error instanceof Deno.errors.NotCapable) {
-    console.error(`parley: a permission is missing: ${error.message}`);
+    warn(`a permission is missing: ${error.message}`);
     return EXIT.usage;
   }
-  console.error(`parley: unexpected error: ${causeOf(error)}`);
+  warn(`unexpected error: ${causeOf(error)}`);
   const frames = error instanceof Error ? stackFrames(error).slice(1).map((frame) => `at ${frame}`) : [];
   for (const line of [...frames, ...causesOf(error)]) console.error(`    ${line}`);
   return EXIT.failed;

@@ -197,14 +197,15 @@ export function showStatus(config: Config, run_id: string, options: { json: bool
 export function showLogs(
   config: Config,
   run_id: string,
-  options: { task?: string; attempt?: number; follow: boolean; json: boolean },
+  task_id: string | undefined,
+  options: { attempt?: number; follow: boolean; json: boolean },
 ): Promise<number> {
   return withRuns(config, async (runs) => {
     const shutdown = shutdownSignal();
     const filter = {
       run_id,
-      ...options.task === undefined ? {} : { task_id: options.task },
-      ...options.attempt === undefined ? {} : { attempt: options.attempt },
+      ...task_id !== undefined && { task_id },
+      ...options.attempt !== undefined && { attempt: options.attempt },
     };
     try {
       for (let after = 0;;) {

@@ -3,17 +3,24 @@ import type { Config } from "../lib/config.ts";
 import { type Split, SPLITS } from "../lib/evaluate/splits.ts";
 import { EXPORT_FORMATS } from "../lib/exports/answer_lines.ts";
 import { REPROCESS } from "../lib/stores/runs/port.ts";
-import type { BackfillFlags } from "./backfill.ts";
-import type { EvaluateOptions } from "./evaluate.ts";
-import type { ExportOptions } from "./export.ts";
-import type { TestOptions } from "./dag.ts";
 import type { RunOrder } from "./run.ts";
-import type { RunTaskOptions } from "./run_task.ts";
 
 /** Wraps a command's body: reads the configuration, hands on arguments and options, keeps the exit code. */
 export type Verb = <Args extends unknown[]>(
   body: (config: Config, ...args: Args) => Promise<number>,
 ) => (...args: Args) => Promise<void>;
+
+type Body = (config: Config, ...args: never[]) => Promise<number>;
+
+/** The body of a command that is a function of a module, which loads when the command is used. */
+export function loaded<Name extends string>(
+  load: () => Promise<Readonly<Record<NoInfer<Name>, Body>>>,
+  name: Name,
+): (config: Config, ...args: unknown[]) => Promise<number> {
+  return async (config, ...args) => await (await load())[name](config, ...args as never[]);
+}
+
+const JSON_OPTION = ["--json", "as JSON", false] as const;
 
 const inspect = () => import("./inspect.ts");
 const control = () => import("./control.ts");
@@ -54,11 +61,7 @@ export function addEvaluate(parley: Command, verb: Verb): void {
       "after",
       `\nSplits:\n${Object.entries(SPLITS).map(([name, text]) => `  ${name.padEnd(14)} ${text}`).join("\n")}`,
     )
-    .action(
-      verb(async (config, options: EvaluateOptions) =>
-        (await import("./evaluate.ts")).evaluate(config, options)
-      ),
-    );
+    .action(verb(loaded(() => import("./evaluate.ts"), "evaluate")));
 }
 
 /** `parley export …`. */
@@ -76,11 +79,7 @@ export function addExport(parley: Command, verb: Verb): void {
       "where the file is moved when it is whole; default: exports/ in the data directory",
     )
     .option("--json", "print the summary as one JSON object", false)
-    .action(
-      verb(async (config, options: ExportOptions) =>
-        (await import("./export.ts")).exportAnswers(config, options)
-      ),
-    );
+    .action(verb(loaded(() => import("./export.ts"), "exportAnswers")));
 }
 
 /** `parley dag …`: for people who write their own. */
@@ -88,7 +87,7 @@ export function addDag(parley: Command, verb: Verb): void {
   const dag = parley.command("dag").description("write and test dags of your own");
   dag.command("new <name>")
     .description("write an example dag and its test into the folder of PARLEY_DAGS, by default ./dags")
-    .action(verb(async (config, name: string) => (await import("./dag.ts")).newDag(config, name)));
+    .action(verb(loaded(() => import("./dag.ts"), "newDag")));
   dag.command("test <file>")
     .description("check the types of a file of dags, and run one on temporary stores that hold the sample")
     .option("--dag <id>", "which dag, if the file exports several")
@@ -96,11 +95,7 @@ export function addDag(parley: Command, verb: Verb): void {
     .option("--date <date>", "the time that its tasks see, and the logical date; default now")
     .option("--empty", "on empty stores", false)
     .option("--json", "as one JSON object", false)
-    .action(
-      verb(async (config, file: string, options: TestOptions) =>
-        (await import("./dag.ts")).testDag(config, file, options)
-      ),
-    );
+    .action(verb(loaded(() => import("./dag.ts"), "testDag")));
 }
 
 /** `parley airflow …`. */
@@ -158,17 +153,10 @@ function addRunning(pipeline: Command, verb: Verb, params: string): void {
     .option("--failed", "only failed ones of these", false)
     .option("--keep-checkpoints", "continue long tasks from their checkpoints", false)
     .option("--json", "print the summary as JSON", false)
-    .action(
-      verb(async (config, run: string, { task, ...options }: RetryOptions) =>
-        (await import("./run.ts")).retryRun(config, run, {
-          ...options,
-          ...task === undefined ? {} : { tasks: task },
-        })
-      ),
-    );
+    .action(verb(loaded(() => import("./run.ts"), "retryRun")));
   pipeline.command("work")
     .description("execute queued and interrupted runs, then end; the scheduler calls this")
-    .action(verb(async (config) => (await import("./work.ts")).drainQueue(config)));
+    .action(verb(loaded(() => import("./work.ts"), "drainQueue")));
   pipeline.command("run-task")
     .description("run one attempt of one task, for an external engine such as Airflow")
     .requiredOption("--dag <id>", "the dag")
@@ -193,152 +181,82 @@ function addRunning(pipeline: Command, verb: Verb, params: string): void {
       "\nExit codes: 0 done, 99 skipped, 98 failed without retry, also for wrong usage or configuration; any other failure may be " +
         "retried. If the run left a source out, the task that ends it exits with 98. SIGTERM cancels.",
     )
-    .action(
-      verb(async (config, options: RunTaskOptions) =>
-        (await import("./run_task.ts")).runOneTask(config, options)
-      ),
-    );
-}
-
-interface RetryOptions {
-  readonly task?: string[];
-  readonly upstream: boolean;
-  readonly downstream: boolean;
-  readonly failed: boolean;
-  readonly keepCheckpoints: boolean;
-  readonly json: boolean;
-}
-
-interface Json {
-  readonly json: boolean;
+    .action(verb(loaded(() => import("./run_task.ts"), "runOneTask")));
 }
 
 function addLooking(pipeline: Command, verb: Verb): void {
-  const json = ["--json", "as one JSON object", false] as const;
   pipeline.command("list").description("the dags with their next run and the outcome of the last")
-    .option(...json)
-    .action(verb(async (config, options: Json) => (await inspect()).listDags(config, options)));
-  pipeline.command("show <dag>").description("a dag's graph, tasks and params").option(...json)
-    .action(
-      verb(async (config, dag: string, options: Json) => (await inspect()).showDag(config, dag, options)),
-    );
+    .option(...JSON_OPTION)
+    .action(verb(loaded(inspect, "listDags")));
+  pipeline.command("show <dag>").description("a dag's graph, tasks and params").option(...JSON_OPTION)
+    .action(verb(loaded(inspect, "showDag")));
   pipeline.command("runs").description("runs, newest first")
     .option("--dag <id>", "of this dag only").option("--limit <n>", "maximum number of runs", positive, 20)
-    .option(
-      ...json,
-    )
-    .action(
-      verb(async (config, options: Json & { dag?: string; limit: number }) =>
-        (await inspect()).listRuns(config, options)
-      ),
-    );
+    .option(...JSON_OPTION)
+    .action(verb(loaded(inspect, "listRuns")));
   pipeline.command("summary").description("a summary of each dag and stage: success, times, rows, freshness")
-    .option("--days <n>", "number of days; default 30", positive).option(...json)
-    .action(
-      verb(async (config, options: Json & { days?: number }) =>
-        (await import("./summary.ts")).showSummary(config, options)
-      ),
-    );
+    .option("--days <n>", "number of days; default 30", positive).option(...JSON_OPTION)
+    .action(verb(loaded(() => import("./summary.ts"), "showSummary")));
   addAnomalies(pipeline, verb);
-  pipeline.command("status <run>").description("one run, stage by stage; live on a terminal").option(...json)
-    .action(
-      verb(async (config, run: string, options: Json) => (await inspect()).showStatus(config, run, options)),
-    );
+  pipeline.command("status <run>").description("one run, stage by stage; live on a terminal").option(
+    ...JSON_OPTION,
+  )
+    .action(verb(loaded(inspect, "showStatus")));
   pipeline.command("logs <run> [task]").description("the log of a run or a task")
     .option("--attempt <n>", "of this attempt only", positive)
     .option("--follow", "print new lines until the run has ended", false)
     .option("--json", "as JSON, one object per line", false)
-    .action(
-      verb(async (config, run: string, task: string | undefined, options: LogOptions) =>
-        (await inspect()).showLogs(config, run, { ...options, ...task === undefined ? {} : { task } })
-      ),
-    );
+    .action(verb(loaded(inspect, "showLogs")));
   pipeline.command("lineage <run>").description("the datasets that each attempt read and wrote").option(
-    ...json,
+    ...JSON_OPTION,
   )
-    .action(
-      verb(async (config, run: string, options: Json) => (await inspect()).showLineage(config, run, options)),
-    );
+    .action(verb(loaded(inspect, "showLineage")));
   pipeline.command("quarantine").description(
     "refused input rows with their reasons, and what to do",
   )
     .option("--run <id>", "of this run only").option("--limit <n>", "maximum number of rows", positive, 50)
-    .option("--raw", "include the text of the rows, which may be personal", false).option(...json)
-    .action(
-      verb(async (config, options: Json & { run?: string; limit: number; raw: boolean }) =>
-        (await import("./quarantine.ts")).listQuarantine(config, options)
-      ),
-    );
+    .option("--raw", "include the text of the rows, which may be personal", false).option(...JSON_OPTION)
+    .action(verb(loaded(() => import("./quarantine.ts"), "listQuarantine")));
 }
 
 function addAnomalies(pipeline: Command, verb: Verb): void {
-  const json = ["--json", "as JSON", false] as const;
   const anomalies = pipeline.command("anomalies").description(
     "anomalies, and what to do; exit 1 if a critical one is not acknowledged",
   )
-    .option("--days <n>", "days of history to compare with; default 90", positive).option(...json)
-    .action(
-      verb(async (config, options: Json & { days?: number }) =>
-        (await anomalyVerbs()).showAnomalies(config, options)
-      ),
-    );
+    .option("--days <n>", "days of history to compare with; default 90", positive).option(...JSON_OPTION)
+    .action(verb(loaded(anomalyVerbs, "showAnomalies")));
   anomalies.command("ack <id>").description(
     "acknowledge an open anomaly: it does not count until the given time",
   )
     .requiredOption("--until <when>", "30m, 8h, 7d or 2026-05-01T08:00:00Z; 90 days at most")
-    .option("--by <name>", "who acknowledges it", "").option(...json)
-    .action(
-      verb(async (config, id: string, options: Json & { until: string; by: string }) =>
-        (await anomalyVerbs()).acknowledgeAnomaly(config, id, options)
-      ),
-    );
+    .option("--by <name>", "who acknowledges it", "").option(...JSON_OPTION)
+    .action(verb(loaded(anomalyVerbs, "acknowledgeAnomaly")));
   anomalies.command("unack <id>").description("withdraw an acknowledgement: the anomaly counts again").option(
-    ...json,
+    ...JSON_OPTION,
   )
-    .action(
-      verb(async (config, id: string, options: Json) =>
-        (await anomalyVerbs()).unacknowledgeAnomaly(config, id, options)
-      ),
-    );
+    .action(verb(loaded(anomalyVerbs, "unacknowledgeAnomaly")));
 }
 
 function addIntents(pipeline: Command, verb: Verb): void {
-  const json = ["--json", "as JSON", false] as const;
   pipeline.command("discover").description(
     "propose intents from messages without one; prints conversation text",
   )
     .option("--groups <n>", "number of groups; default: depends on the messages", positive)
     .option("--json", "a catalogue to name and correct, as JSON", false)
-    .action(
-      verb(async (config, options: Json & { groups?: number }) =>
-        (await import("./intents.ts")).discoverIntents(config, options)
-      ),
-    );
+    .action(verb(loaded(() => import("./intents.ts"), "discoverIntents")));
   pipeline.command("classify [text...]").description("classify texts, or lines of standard input, by intent")
-    .option(...json)
-    .action(
-      verb(async (config, texts: string[], options: Json) =>
-        (await import("./intents.ts")).classifyTexts(config, texts, options)
-      ),
-    );
-}
-
-interface LogOptions extends Json {
-  readonly attempt?: number;
-  readonly follow: boolean;
+    .option(...JSON_OPTION)
+    .action(verb(loaded(() => import("./intents.ts"), "classifyTexts")));
 }
 
 function addChanging(pipeline: Command, verb: Verb): void {
-  const json = ["--json", "as JSON", false] as const;
-  pipeline.command("cancel <run>").description("stop a run").option(...json)
-    .action(
-      verb(async (config, run: string, options: Json) => (await control()).cancelRun(config, run, options)),
-    );
+  pipeline.command("cancel <run>").description("stop a run").option(...JSON_OPTION)
+    .action(verb(loaded(control, "cancelRun")));
   for (const word of ["pause", "unpause"] as const) {
-    pipeline.command(`${word} <dag>`).option(...json)
+    pipeline.command(`${word} <dag>`).option(...JSON_OPTION)
       .description(word === "pause" ? "stop scheduled runs of a dag" : "resume scheduled runs of a dag")
       .action(
-        verb(async (config, dag: string, options: Json) =>
+        verb(async (config, dag: string, options: { json: boolean }) =>
           (await control()).setPaused(config, dag, word === "pause", options)
         ),
       );
@@ -356,46 +274,24 @@ function addChanging(pipeline: Command, verb: Verb): void {
     .option("--max-active <n>", "how many of its runs may be in progress at one time", positive, 1)
     .option("--backwards", "the newest day first", false)
     .option("--param <name=value...>", "a param of the new runs; the value is JSON, else text", [])
-    .option("--dry-run", "show what it would do with each day", false).option(...json)
-    .action(
-      verb(async (config, dag: string, flags: BackfillFlags) =>
-        (await import("./backfill.ts")).backfill(config, dag, flags)
-      ),
-    );
+    .option("--dry-run", "show what it would do with each day", false).option(...JSON_OPTION)
+    .action(verb(loaded(() => import("./backfill.ts"), "backfill")));
   const backfills = pipeline.command("backfills").description("the newest backfills with their progress")
-    .option("--dag <id>", "of this dag only").option(
-      "--limit <n>",
-      "maximum number of backfills",
-      positive,
-      20,
-    )
-    .option(...json)
-    .action(
-      verb(async (config, options: Json & { dag?: string; limit: number }) =>
-        (await import("./backfill.ts")).listBackfills(config, options)
-      ),
-    );
+    .option("--dag <id>", "of this dag only")
+    .option("--limit <n>", "maximum number of backfills", positive, 20)
+    .option(...JSON_OPTION)
+    .action(verb(loaded(() => import("./backfill.ts"), "listBackfills")));
   backfills.command("cancel <backfill>").description("cancel its runs that are queued or in progress").option(
-    ...json,
+    ...JSON_OPTION,
   )
-    .action(
-      verb(async (config, backfill: string, options: Json) =>
-        (await import("./backfill.ts")).endBackfill(config, backfill, options)
-      ),
-    );
+    .action(verb(loaded(() => import("./backfill.ts"), "endBackfill")));
   pipeline.command("notify")
     .description("send a test message to each sink of notifications; exit 1 if one does not take it")
-    .option(...json)
-    .action(
-      verb(async (config, options: Json) => (await import("./notifications.ts")).notify(config, options)),
-    );
+    .option(...JSON_OPTION)
+    .action(verb(loaded(() => import("./notifications.ts"), "notify")));
   pipeline.command("prune").description("remove the records of ended runs")
-    .requiredOption("--older-than <age>", "30d, 12h or 5m").option(...json)
-    .action(
-      verb(async (config, options: Json & { olderThan: string }) =>
-        (await control()).pruneRuns(config, options)
-      ),
-    );
+    .requiredOption("--older-than <age>", "30d, 12h or 5m").option(...JSON_OPTION)
+    .action(verb(loaded(control, "pruneRuns")));
 }
 
 function several(text: string): number {

@@ -13,7 +13,7 @@ import { readDerivation } from "../tasks/steps/derivation.ts";
 import { buildVersion } from "../tasks/steps/derive.ts";
 import { forEachModel } from "../tasks/steps/vector_store.ts";
 import { publishVersion } from "../tasks/steps/publish.ts";
-import { EXIT } from "./exit.ts";
+import { EXIT, warn } from "./exit.ts";
 import { resetAll, resetStores } from "./reset_all.ts";
 import { withRuns } from "./inspect.ts";
 import { isSample, sampleFolder, sampleSources } from "./sample.ts";
@@ -22,10 +22,18 @@ import { openServices } from "./services.ts";
 /** Messages that are read at a time. */
 const PAGE = 500;
 
+interface ResetOptions {
+  readonly sample?: boolean;
+  readonly all?: boolean;
+  /** Names of stores, separated by commas. */
+  readonly stores?: string;
+  readonly yes?: boolean;
+}
+
 /** Takes data out: what the sample brought in, what these stores have, or everything. Returns the exit code. */
 export async function reset(
   config: Config,
-  { sample, all, stores, yes }: { sample: boolean; all: boolean; stores?: string; yes: boolean },
+  { sample = false, all = false, stores, yes = false }: ResetOptions,
 ): Promise<number> {
   const roles = stores === undefined ? null : rolesOf(stores);
   if ([sample, all, roles !== null].filter(Boolean).length !== 1) {
@@ -173,10 +181,6 @@ async function erase(
   const published = (await analytics.published())?.model;
   await forEachModel({ vectors, published, log: warn }, eraseFrom);
   return messages;
-}
-
-function warn(line: string): void {
-  console.error(`parley: ${line}`);
 }
 
 function idsOf(paths: readonly string[], key: string): string[] {

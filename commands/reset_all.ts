@@ -8,7 +8,8 @@ import { removeFile } from "../lib/stores/engines/disk.ts";
 import { localUrl } from "../lib/core/parse_url.ts";
 import { clearServer, filesOf, openArtifacts, openVectors } from "../lib/stores/open.ts";
 import { isParleys } from "./data_folder.ts";
-import { EXIT } from "./exit.ts";
+import { EXIT, warn } from "./exit.ts";
+import { entriesOf } from "./files.ts";
 
 /** Where Parley stores data, by setting. Answers are removed first and the record of runs last, so it can report the rest. */
 const STORES = ["cache", "graph", "vectors", "documents", "analytics", "runs"] as const;
@@ -75,9 +76,7 @@ export async function resetStores(
 function isConfirmed(config: Config, stores: readonly Store[], others: readonly string[] = []): boolean {
   const targets = [...others, ...stores.map((store) => `${store} on ${showUrl(config[store])}`)].join(", ");
   if (confirm(`Delete all data of Parley in ${targets}?`)) return true;
-  console.error(
-    `parley: nothing is deleted: to delete all data of Parley in ${targets}, pass --yes, or answer y`,
-  );
+  warn(`nothing is deleted: to delete all data of Parley in ${targets}, pass --yes, or answer y`);
   return false;
 }
 
@@ -102,7 +101,7 @@ async function isCleared(store: Store, url: URL): Promise<boolean> {
     return true;
   } catch (error) {
     if (!(error instanceof ParleyError)) throw error;
-    console.error(`parley: ${store}: not removed from ${showUrl(url)}: ${error.message}`);
+    warn(`${store}: not removed from ${showUrl(url)}: ${error.message}`);
     return false;
   }
 }
@@ -142,10 +141,6 @@ function removeDatabase(url: URL): void {
   for (const end of ["", "-wal", "-shm"]) removeFile(files.database + end);
 }
 
-function warn(line: string): void {
-  console.error(`parley: ${line}`);
-}
-
 /** The files that stay, because they are not Parley's. */
 function removeFolder(data: string): string[] {
   const foreign: string[] = [];
@@ -167,13 +162,4 @@ function removeVectors(data: string): string[] {
   }
   if (foreign.length === 0) removeFile(folder);
   return foreign.map((name) => `vectors/${name}`);
-}
-
-function entriesOf(folder: string): Deno.DirEntry[] {
-  try {
-    return [...Deno.readDirSync(folder)];
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
 }

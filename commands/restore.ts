@@ -1,8 +1,8 @@
-import { DatabaseSync } from "../deps.ts";
+import { basename, DatabaseSync } from "../deps.ts";
 import type { Config } from "../lib/config.ts";
 import { systemClock } from "../lib/core/clock.ts";
 import { messageOf, ParleyError, reasonOf } from "../lib/core/errors.ts";
-import { FILE_MODE, FOLDER_MODE } from "../lib/core/file_modes.ts";
+import { FOLDER_MODE } from "../lib/core/file_modes.ts";
 import { absolute } from "../lib/core/parse_url.ts";
 import { showUrl } from "../lib/core/show_url.ts";
 import { counted } from "../lib/core/text.ts";
@@ -21,7 +21,8 @@ import {
   openVectors,
 } from "../lib/stores/open.ts";
 import { isModelFile } from "../lib/stores/vectors/names.ts";
-import { EXIT } from "./exit.ts";
+import { EXIT, warn } from "./exit.ts";
+import { checkDatabase, copyFile, entriesOf, makeFolderOf, sqliteUrl } from "./files.ts";
 import { runQueued } from "./run.ts";
 import { SAMPLE_NAME } from "./sample.ts";
 import { openAll } from "./services.ts";
@@ -89,15 +90,11 @@ function stage(
       throw new ParleyError("invalid", `${source} is no whole backup: it has no ${name}`);
     }
     copy(`${source}/${name}`, `${staging}/${name}`);
-    staged[store] = new URL(`sqlite:${encodePath(`${staging}/${store}.db`)}`);
+    staged[store] = sqliteUrl(`${staging}/${store}.db`);
   }
   for (const name of ["artifacts", SAMPLE_NAME]) copy(`${source}/${name}`, `${staging}/${name}`);
-  for (const path of databasesIn(staging)) checkDatabase(path);
+  for (const path of databasesIn(staging)) refuseDamaged(path);
   return { ...config, ...staged };
-}
-
-function encodePath(path: string): string {
-  return path.split("/").map(encodeURIComponent).join("/");
 }
 
 /** Copies a file, or a folder with all in it; what does not exist is left out. */
@@ -106,38 +103,26 @@ function copy(from: string, to: string): void {
   if (found === null) return;
   if (found.folder) {
     Deno.mkdirSync(to, { recursive: true, mode: FOLDER_MODE });
-    for (const { name } of Deno.readDirSync(from)) copy(`${from}/${name}`, `${to}/${name}`);
+    for (const { name } of entriesOf(from)) copy(`${from}/${name}`, `${to}/${name}`);
     return;
   }
-  Deno.mkdirSync(to.replace(/\/[^/]+$/, ""), { recursive: true, mode: FOLDER_MODE });
-  Deno.copyFileSync(from, to);
-  Deno.chmodSync(to, FILE_MODE);
-  const { atime, mtime } = Deno.statSync(from);
-  // Artifacts are kept for so many days from when they were written.
-  Deno.utimeSync(to, atime ?? new Date(), mtime ?? new Date());
+  makeFolderOf(to);
+  copyFile(from, to);
 }
 
 function databasesIn(folder: string): string[] {
-  return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {
+  return entriesOf(folder).flatMap(({ name, isDirectory }) => {
     if (isDirectory && name === "vectors") return databasesIn(`${folder}/${name}`);
     return name.endsWith(".db") ? [`${folder}/${name}`] : [];
   });
 }
 
-function checkDatabase(path: string): void {
+function refuseDamaged(path: string): void {
   try {
-    using db = new DatabaseSync(path);
-    const row = db.prepare("PRAGMA quick_check(1)").get() as { quick_check: string };
-    if (row.quick_check !== "ok") throw new Error(row.quick_check);
+    checkDatabase(path);
   } catch (error) {
-    const name = path.replace(/.*\//, "");
-    throw new ParleyError(
-      "unavailable",
-      `the backup's ${name} is damaged (${messageOf(error)}): take another`,
-      {
-        cause: error,
-      },
-    );
+    const sentence = `the backup's ${basename(path)} is damaged (${messageOf(error)}): take another`;
+    throw new ParleyError("unavailable", sentence, { cause: error });
   }
 }
 
@@ -273,9 +258,7 @@ function replace(
       move(`${staging}/${store}.db`, database);
       continue;
     }
-    if (fileAt(folder) !== null) {
-      for (const { name } of Deno.readDirSync(folder)) if (isModelFile(name)) removeFile(`${folder}/${name}`);
-    }
+    for (const { name } of entriesOf(folder)) if (isModelFile(name)) removeFile(`${folder}/${name}`);
     for (const { name } of entriesOf(`${staging}/vectors`)) {
       move(`${staging}/vectors/${name}`, `${folder}/${name}`);
     }
@@ -294,7 +277,7 @@ function replace(
 /** Renames, or copies to another disk. A log of the copy is of no use: closing it took it in. */
 function move(from: string, to: string): void {
   if (/-(wal|shm)$/.test(from)) return removeFile(from);
-  Deno.mkdirSync(to.replace(/\/[^/]+$/, ""), { recursive: true, mode: FOLDER_MODE });
+  makeFolderOf(to);
   try {
     Deno.renameSync(from, to);
   } catch (error) {
@@ -302,12 +285,4 @@ function move(from: string, to: string): void {
     copy(from, `${to}.part`);
     Deno.renameSync(`${to}.part`, to);
   }
-}
-
-function entriesOf(folder: string): Deno.DirEntry[] {
-  return fileAt(folder) === null ? [] : [...Deno.readDirSync(folder)];
-}
-
-function warn(line: string): void {
-  console.error(`parley: ${line}`);
 }

@@ -76,8 +76,13 @@ export async function runQueued(
 export async function retryRun(
   config: Config,
   run_id: string,
-  options: ClearScope & { keepCheckpoints: boolean; json: boolean },
+  { task, ...flags }: Omit<ClearScope, "tasks"> & {
+    task?: string[];
+    keepCheckpoints: boolean;
+    json: boolean;
+  },
 ): Promise<number> {
+  const options = { ...flags, ...task !== undefined && { tasks: task } };
   const { run } = await withRuns(config, (runs) => snapshotOf(runs, run_id));
   const dag = await dagOf(config, run.dag_id);
   if (run.trigger === "external") {

@@ -30,6 +30,7 @@ import { STORE_NAMES } from "../lib/telemetry/store_metrics.ts";
 import type { Services } from "../tasks/services.ts";
 import { readCatalogue, readExperiments } from "./setting_files.ts";
 import { embedderOptions, modelName } from "./models.ts";
+import { warn } from "./exit.ts";
 
 /** An open resource, and the only way to close it, which `await using` does at the end of a block. */
 export interface Opened<T> extends AsyncDisposable {
@@ -116,7 +117,7 @@ export async function openServices(config: Config): Promise<Opened<Services>> {
       repurchase_days: config.repurchase_days,
       conversation_gap_minutes: config.conversation_gap_minutes,
       arms: new Arms({ ...config, splits: await readExperiments(config) }),
-      warn: (line) => console.error(`parley: ${line}`),
+      warn,
     });
   const value: Services = {
     ...stores.value,
@@ -248,7 +249,7 @@ export async function logMissing(stores: ServingStores, shared: readonly string[
   );
   for (const names of groupShared(STORE_NAMES, shared, (name) => String(reasons.get(name)))) {
     const reason = reasons.get(names[0]!)!;
-    if (reason !== null) console.error(`parley: ${names.join(", ")}: ${reason}`);
+    if (reason !== null) warn(`${names.join(", ")}: ${reason}`);
   }
 }
 

@@ -5,7 +5,7 @@ import { reasonOf } from "../lib/core/errors.ts";
 import { KINDS } from "../lib/core/types.ts";
 import { openAnalytics } from "../lib/stores/open.ts";
 import { readExperiments } from "./setting_files.ts";
-import { announceStop, EXIT, shutdownSignal } from "./exit.ts";
+import { announceStop, EXIT, shutdownSignal, warn } from "./exit.ts";
 import { isSample, sourcesOfRun, writeSample } from "./sample.ts";
 import { INTERRUPTED, nextRunText, startScheduler } from "./schedule.ts";
 import { aborted, listen } from "./serve.ts";
@@ -52,7 +52,7 @@ export async function sourcesToLoad(config: Config): Promise<Sources | null> {
   if (KINDS.some((kind) => config.sources[kind].length > 0)) return config.sources;
   if (await isPublished(config)) return null;
   const isFresh = await isNew(config).catch((error) => {
-    console.error(`parley: ${reasonOf(error)}`);
+    warn(reasonOf(error));
     return false;
   });
   if (isFresh) return await writeSample({ data: config.data, now: systemClock.now() });
@@ -67,7 +67,7 @@ export async function sourcesToLoad(config: Config): Promise<Sources | null> {
 async function isPublished(config: Config): Promise<boolean> {
   await using opened = await openAnalyticsOnly(config);
   return await opened.value.analytics.published().then((published) => published !== null, (error) => {
-    console.error(`parley: ${reasonOf(error)}`);
+    warn(reasonOf(error));
     return true;
   });
 }
@@ -90,7 +90,7 @@ async function isNew(config: Config): Promise<boolean> {
   const counts = [await documents.counts(), await analytics.counts(), await graph.counts()];
   const unreadable: string[] = [];
   const models = await vectors.models({ log: (line) => unreadable.push(line) });
-  for (const line of unreadable) console.error(`parley: ${line}`);
+  for (const line of unreadable) warn(line);
   return models.length + unreadable.length === 0 &&
     counts.every((storeCounts) => Object.values(storeCounts).every((count) => count === 0));
 }

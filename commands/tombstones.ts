@@ -10,6 +10,7 @@ import { pendingErasures } from "../lib/privacy/erase_users.ts";
 import type { UserStores } from "../lib/privacy/stores.ts";
 import { openCache } from "../lib/stores/open.ts";
 import type { RunStore } from "../lib/stores/runs/port.ts";
+import { warn } from "./exit.ts";
 
 /** How long stores may take to say which tombstones they have. */
 const READ_TIMEOUT_MS = 5_000;
@@ -77,8 +78,4 @@ async function queuePending({ stores: { analytics }, runs, erase }: ReapplyOptio
   if ((await pendingErasures(analytics)).length === 0) return;
   const [running] = await runs.runs({ dag_id: erase.id, states: ["running"], limit: 1 });
   if (running === undefined) await queueOnce({ dag: erase, runs, clock: systemClock });
-}
-
-function warn(line: string): void {
-  console.error(`parley: ${line}`);
 }

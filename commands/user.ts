@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from "../deps.ts";
-import type { Verb } from "./pipeline.ts";
+import { loaded, type Verb } from "./pipeline.ts";
 
 /** `parley user …`: what one person may ask for. */
 export function addUser(parley: Command, verb: Verb): void {
@@ -7,25 +7,17 @@ export function addUser(parley: Command, verb: Verb): void {
   user.command("show <id>").description(
     "print everything that is stored about a user, as one JSON object per line",
   )
-    .action(verb(async (config, id: string) => (await import("./user_show.ts")).showUser(config, id)));
+    .action(verb(loaded(() => import("./user_show.ts"), "showUser")));
   user.command("erase [id...]").description(
     "erase users from all stores and files; without an id, complete erasures, and repeat them in restored stores",
   )
     .option("--json", "print the summary as one JSON object", false)
-    .action(
-      verb(async (config, ids: string[], options: { json: boolean }) =>
-        (await import("./user_erase.ts")).eraseUser(config, ids, options)
-      ),
-    );
+    .action(verb(loaded(() => import("./user_erase.ts"), "eraseUser")));
   user.command("preferences <id>").description("set whether a user wants personalisation")
     .requiredOption("--personalisation <on|off>", "off: popular answers, and nothing is derived", onOff)
-    .action(
-      verb(async (config, id: string, options: { personalisation: boolean }) =>
-        (await import("./user_preferences.ts")).changePreferences(config, id, options)
-      ),
-    );
+    .action(verb(loaded(() => import("./user_preferences.ts"), "changePreferences")));
   user.command("allow <id>").description("take rows of an erased user again, who has come back")
-    .action(verb(async (config, id: string) => (await import("./user_allow.ts")).allow(config, id)));
+    .action(verb(loaded(() => import("./user_allow.ts"), "allow")));
 }
 
 function onOff(text: string): boolean {

@@ -6,7 +6,7 @@ import { eraseUsers, pendingErasures } from "../lib/privacy/erase_users.ts";
 import type { ErasingStores } from "../lib/privacy/stores.ts";
 import { parseId } from "../lib/schema/ids.ts";
 import { openCache } from "../lib/stores/open.ts";
-import { EXIT } from "./exit.ts";
+import { EXIT, warn } from "./exit.ts";
 import { runQueued } from "./run.ts";
 import { openAll, openServices } from "./services.ts";
 
@@ -40,8 +40,4 @@ async function withStores<T>(config: Config, body: (stores: ErasingStores) => Pr
   await using opened = await openServices(config);
   await using others = await openAll({ cache: () => openCache(config.cache) });
   return await body({ ...opened.value, ...others.value });
-}
-
-function warn(line: string): void {
-  console.error(`parley: ${line}`);
 }

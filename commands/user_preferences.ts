@@ -1,7 +1,7 @@
 import type { Config } from "../lib/config.ts";
 import { type Preferences, setPreferences } from "../lib/privacy/preferences.ts";
 import { parseId } from "../lib/schema/ids.ts";
-import { EXIT } from "./exit.ts";
+import { EXIT, warn } from "./exit.ts";
 import { openServices } from "./services.ts";
 
 /** Sets whether a user wants personalisation. */
@@ -12,8 +12,7 @@ export async function changePreferences(
 ): Promise<number> {
   const user_id = parseId("the id", id);
   await using opened = await openServices(config);
-  const log = (line: string) => console.error(`parley: ${line}`);
-  await setPreferences({ stores: opened.value, user_id, preferences, log });
+  await setPreferences({ stores: opened.value, user_id, preferences, log: warn });
   console.log(
     preferences.personalisation
       ? "Personalisation is on: the next write or nightly run derives the user."
