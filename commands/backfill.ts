@@ -15,7 +15,7 @@ import { dagOf, withRuns } from "./inspect.ts";
 import { parseParam } from "./run.ts";
 import { table } from "./table.ts";
 
-export interface BackfillFlags {
+interface BackfillFlags {
   readonly from: string;
   readonly to: string;
   readonly reprocess: Reprocess;

@@ -43,7 +43,7 @@ export async function newDag(config: Config, name: string): Promise<number> {
   return EXIT.ok;
 }
 
-export interface TestOptions {
+interface TestOptions {
   /** Which dag, if the file exports several. */
   readonly dag?: string;
   /** `name=value`, the value as JSON, else as text. */

@@ -12,7 +12,7 @@ import { announceStop, EXIT, shutdownSignal } from "./exit.ts";
 import { embedderOptions } from "./models.ts";
 import { inScratch } from "./scratch.ts";
 
-export interface EvaluateOptions extends Sources, Pick<EvaluationOptions, "split" | "folds" | "seed"> {
+interface EvaluateOptions extends Sources, Pick<EvaluationOptions, "split" | "folds" | "seed"> {
   readonly chooseWeights: boolean;
   /** File that vectors are remembered in for later evaluations. */
   readonly keepVectors?: string;

@@ -9,7 +9,7 @@ import type { ExportOutput } from "../tasks/steps/export.ts";
 import { dagOf } from "./inspect.ts";
 import { executeWithProgress } from "./run.ts";
 
-export interface ExportOptions {
+interface ExportOptions {
   readonly format: ExportFormat;
   readonly k: number;
   /** A day or a time; "" for all users. */

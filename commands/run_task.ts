@@ -14,7 +14,7 @@ import { dagOf, snapshotOf } from "./inspect.ts";
 import { parseDate, parseParam } from "./run.ts";
 import { leftOut } from "./run_summary.ts";
 
-export interface RunTaskOptions {
+interface RunTaskOptions {
   readonly dag: string;
   readonly task: string;
   readonly runId: string;

@@ -5,6 +5,7 @@ import type { ArtifactStore } from "./artifacts/port.ts";
 import type { Cache } from "./cache/port.ts";
 import type { DocumentStore } from "./documents/port.ts";
 import type { GraphStore } from "./graph/port.ts";
+import type { Migration } from "./engines/migration.ts";
 import { parsePostgresUrl } from "./engines/postgres/url.ts";
 import type { RunStore } from "./runs/port.ts";
 import { fileAt, MEMORY } from "./engines/sqlite/file.ts";
@@ -25,7 +26,14 @@ export interface OpenOptions {
   readonly scratch?: string;
 }
 
+/** By the schemes of their URLs, with spaces between them. */
 type Adapters<Store> = Readonly<Record<string, (url: URL, options: OpenOptions) => Promise<Store>>>;
+
+const MONGODB = "mongodb mongodb+srv";
+const MILVUS = "milvus milvuss https";
+const NEO4J = "neo4j neo4j+s neo4j+ssc bolt bolt+s bolt+ssc";
+const POSTGRES = "postgres postgresql";
+const REDIS = "redis rediss";
 
 /** Opens a store by the scheme of its URL. An adapter, with its SDK, loads only when its scheme is used. */
 function opener<Store>(
@@ -33,9 +41,10 @@ function opener<Store>(
   adapters: Adapters<Store>,
 ): (url: URL, options?: OpenOptions) => Promise<Store> {
   return async (url, options = {}) => {
-    const open = adapters[url.protocol.slice(0, -1)];
-    if (open !== undefined) return await open(url, options);
-    const known = Object.keys(adapters).map((scheme) => `${scheme}:`).join(", ");
+    for (const [schemes, open] of Object.entries(adapters)) {
+      if (schemes.split(" ").includes(url.protocol.slice(0, -1))) return await open(url, options);
+    }
+    const known = Object.keys(adapters).join(" ").split(" ").map((scheme) => `${scheme}:`).join(", ");
     throw new ParleyError(
       "invalid",
       `${setting} has the scheme ${url.protocol}, which no adapter opens; known: ${known}`,
@@ -46,34 +55,25 @@ function opener<Store>(
 export const openDocuments = opener<DocumentStore>("PARLEY_DOCUMENTS", {
   sqlite: async (url, options) =>
     new (await import("./documents/sqlite/sqlite_documents.ts")).SqliteDocuments(fileOf(url, options)),
-  mongodb: async (url) =>
+  [MONGODB]: async (url) =>
     new (await import("./documents/mongodb/mongo_documents.ts")).MongoDocuments({ url }),
-  "mongodb+srv": async (url) =>
-    new (await import("./documents/mongodb/mongo_documents.ts")).MongoDocuments({ url }),
-  postgres: openPostgresDocuments,
-  postgresql: openPostgresDocuments,
+  [POSTGRES]: async (url) =>
+    new (await import("./documents/postgres/postgres_documents.ts")).PostgresDocuments({ url }),
 });
 
 export const openVectors = opener<VectorStores>("PARLEY_VECTORS", {
   sqlite: openSqliteVectors,
-  milvus: openMilvus,
-  milvuss: openMilvus,
-  https: openMilvus,
-  postgres: openPostgresVectors,
-  postgresql: openPostgresVectors,
+  [MILVUS]: async (url) =>
+    new (await import("./vectors/milvus/milvus_vector_stores.ts")).MilvusVectorStores({ url }),
+  [POSTGRES]: async (url) =>
+    new (await import("./vectors/postgres/postgres_vector_stores.ts")).PostgresVectorStores({ url }),
 });
 
 export const openGraph = opener<GraphStore>("PARLEY_GRAPH", {
   sqlite: async (url, options) =>
     new (await import("./graph/sqlite/sqlite_graph.ts")).SqliteGraph(fileOf(url, options)),
-  neo4j: openNeo4j,
-  "neo4j+s": openNeo4j,
-  "neo4j+ssc": openNeo4j,
-  bolt: openNeo4j,
-  "bolt+s": openNeo4j,
-  "bolt+ssc": openNeo4j,
-  postgres: openPostgresGraph,
-  postgresql: openPostgresGraph,
+  [NEO4J]: async (url) => new (await import("./graph/neo4j/neo4j_graph.ts")).Neo4jGraph({ url }),
+  [POSTGRES]: async (url) => new (await import("./graph/postgres/postgres_graph.ts")).PostgresGraph({ url }),
 });
 
 export const openAnalytics = opener<AnalyticsStore>("PARLEY_ANALYTICS", {
@@ -82,22 +82,20 @@ export const openAnalytics = opener<AnalyticsStore>("PARLEY_ANALYTICS", {
       ...fileOf(url, options),
       notice_ms: options.notice_ms ?? 0,
     }),
-  postgres: openPostgresAnalytics,
-  postgresql: openPostgresAnalytics,
+  [POSTGRES]: async (url) =>
+    new (await import("./analytics/postgres/postgres_analytics.ts")).PostgresAnalytics({ url }),
 });
 
 export const openRuns = opener<RunStore>("PARLEY_RUNS", {
   sqlite: async (url, options) =>
     new (await import("./runs/sqlite/sqlite_runs.ts")).SqliteRuns(fileOf(url, options)),
-  postgres: openPostgresRuns,
-  postgresql: openPostgresRuns,
+  [POSTGRES]: async (url) => new (await import("./runs/postgres/postgres_runs.ts")).PostgresRuns({ url }),
 });
 
 export const openCache = opener<Cache>("PARLEY_CACHE", {
   memory: async (url) =>
     new (await import("./cache/memory/memory_cache.ts")).MemoryCache({ max_bytes: megabytes(url.pathname) }),
-  redis: async (url) => new (await import("./cache/redis/redis_cache.ts")).RedisCache({ url }),
-  rediss: async (url) => new (await import("./cache/redis/redis_cache.ts")).RedisCache({ url }),
+  [REDIS]: async (url) => new (await import("./cache/redis/redis_cache.ts")).RedisCache({ url }),
 });
 
 export const openArtifacts = opener<ArtifactStore>("PARLEY_ARTIFACTS", {
@@ -113,74 +111,38 @@ export const openArtifacts = opener<ArtifactStore>("PARLEY_ARTIFACTS", {
  */
 export const clearServer = {
   documents: opener<void>("PARLEY_DOCUMENTS", {
-    mongodb: clearMongo,
-    "mongodb+srv": clearMongo,
-    postgres: clearPostgresDocuments,
-    postgresql: clearPostgresDocuments,
+    [MONGODB]: async (url) => (await import("./documents/mongodb/mongo_documents.ts")).clearMongo({ url }),
+    [POSTGRES]: clearTables(
+      "documents",
+      async () => (await import("./documents/schema.ts")).DOCUMENT_MIGRATIONS,
+    ),
   }),
   vectors: opener<void>("PARLEY_VECTORS", {
-    milvus: clearMilvus,
-    milvuss: clearMilvus,
-    https: clearMilvus,
-    postgres: clearPostgresVectors,
-    postgresql: clearPostgresVectors,
+    [MILVUS]: async (url) => (await import("./vectors/milvus/milvus_vector_stores.ts")).clearMilvus({ url }),
+    [POSTGRES]: async (url) =>
+      (await import("./vectors/postgres/postgres_vector_stores.ts")).clearPostgresVectors({ url }),
   }),
   graph: opener<void>("PARLEY_GRAPH", {
-    neo4j: clearNeo4j,
-    "neo4j+s": clearNeo4j,
-    "neo4j+ssc": clearNeo4j,
-    bolt: clearNeo4j,
-    "bolt+s": clearNeo4j,
-    "bolt+ssc": clearNeo4j,
-    postgres: clearPostgresGraph,
-    postgresql: clearPostgresGraph,
+    [NEO4J]: async (url) => (await import("./graph/neo4j/neo4j_graph.ts")).clearNeo4j({ url }),
+    [POSTGRES]: clearTables("graph", async () => (await import("./graph/schema.ts")).GRAPH_MIGRATIONS),
   }),
   analytics: opener<void>("PARLEY_ANALYTICS", {
-    postgres: clearPostgresAnalytics,
-    postgresql: clearPostgresAnalytics,
+    [POSTGRES]: clearTables(
+      "analytics",
+      async () => (await import("./analytics/schema.ts")).ANALYTICS_MIGRATIONS,
+    ),
   }),
-  runs: opener<void>("PARLEY_RUNS", { postgres: clearPostgresRuns, postgresql: clearPostgresRuns }),
-  cache: opener<void>("PARLEY_CACHE", { redis: clearRedis, rediss: clearRedis }),
+  runs: opener<void>("PARLEY_RUNS", {
+    [POSTGRES]: clearTables("runs", async () => (await import("./runs/schema.ts")).RUN_MIGRATIONS),
+  }),
+  cache: opener<void>("PARLEY_CACHE", { [REDIS]: clearRedis }),
 };
 
-async function clearMongo(url: URL): Promise<void> {
-  await (await import("./documents/mongodb/mongo_documents.ts")).clearMongo({ url });
-}
-
-async function clearMilvus(url: URL): Promise<void> {
-  await (await import("./vectors/milvus/milvus_vector_stores.ts")).clearMilvus({ url });
-}
-
-async function clearPostgresVectors(url: URL): Promise<void> {
-  await (await import("./vectors/postgres/postgres_vector_stores.ts")).clearPostgresVectors({ url });
-}
-
-async function clearNeo4j(url: URL): Promise<void> {
-  await (await import("./graph/neo4j/neo4j_graph.ts")).clearNeo4j({ url });
-}
-
-async function clearPostgresDocuments(url: URL): Promise<void> {
-  const { DOCUMENT_MIGRATIONS } = await import("./documents/schema.ts");
-  const { clearPostgres } = await import("./engines/postgres/clear.ts");
-  await clearPostgres({ url, store: "documents", migrations: DOCUMENT_MIGRATIONS });
-}
-
-async function clearPostgresGraph(url: URL): Promise<void> {
-  const { GRAPH_MIGRATIONS } = await import("./graph/schema.ts");
-  const { clearPostgres } = await import("./engines/postgres/clear.ts");
-  await clearPostgres({ url, store: "graph", migrations: GRAPH_MIGRATIONS });
-}
-
-async function clearPostgresAnalytics(url: URL): Promise<void> {
-  const { ANALYTICS_MIGRATIONS } = await import("./analytics/schema.ts");
-  const { clearPostgres } = await import("./engines/postgres/clear.ts");
-  await clearPostgres({ url, store: "analytics", migrations: ANALYTICS_MIGRATIONS });
-}
-
-async function clearPostgresRuns(url: URL): Promise<void> {
-  const { RUN_MIGRATIONS } = await import("./runs/schema.ts");
-  const { clearPostgres } = await import("./engines/postgres/clear.ts");
-  await clearPostgres({ url, store: "runs", migrations: RUN_MIGRATIONS });
+function clearTables(store: string, loadMigrations: () => Promise<readonly Migration[]>) {
+  return async (url: URL): Promise<void> => {
+    const { clearPostgres } = await import("./engines/postgres/clear.ts");
+    await clearPostgres({ url, store, migrations: await loadMigrations() });
+  };
 }
 
 async function clearRedis(url: URL): Promise<void> {
@@ -249,34 +211,6 @@ export function vectorUrl(url: URL): URL {
 
 function vectorFolder(database: string): string {
   return database.replace(/\.db$/, "");
-}
-
-async function openMilvus(url: URL): Promise<VectorStores> {
-  return new (await import("./vectors/milvus/milvus_vector_stores.ts")).MilvusVectorStores({ url });
-}
-
-async function openPostgresVectors(url: URL): Promise<VectorStores> {
-  return new (await import("./vectors/postgres/postgres_vector_stores.ts")).PostgresVectorStores({ url });
-}
-
-async function openNeo4j(url: URL): Promise<GraphStore> {
-  return new (await import("./graph/neo4j/neo4j_graph.ts")).Neo4jGraph({ url });
-}
-
-async function openPostgresDocuments(url: URL): Promise<DocumentStore> {
-  return new (await import("./documents/postgres/postgres_documents.ts")).PostgresDocuments({ url });
-}
-
-async function openPostgresGraph(url: URL): Promise<GraphStore> {
-  return new (await import("./graph/postgres/postgres_graph.ts")).PostgresGraph({ url });
-}
-
-async function openPostgresAnalytics(url: URL): Promise<AnalyticsStore> {
-  return new (await import("./analytics/postgres/postgres_analytics.ts")).PostgresAnalytics({ url });
-}
-
-async function openPostgresRuns(url: URL): Promise<RunStore> {
-  return new (await import("./runs/postgres/postgres_runs.ts")).PostgresRuns({ url });
 }
 
 interface EmbeddedOptions {
