@@ -5,8 +5,10 @@ import { Sparkline } from "./chart.tsx";
 import { agoColumn } from "./columns.tsx";
 import { formatNumber, formatPercent } from "./format_number.ts";
 import { InlineCode } from "./inline_code.tsx";
+import { Mark } from "./state.tsx";
 import { type Column, Table } from "./table.tsx";
 import { Ago, Day, duration, Time } from "./time.tsx";
+import { RunLink } from "./run_link.tsx";
 
 const MARKS: Readonly<Record<Severity, readonly [look: string, sign: string]>> = {
   critical: ["bad", "✕"],
@@ -16,12 +18,7 @@ const MARKS: Readonly<Record<Severity, readonly [look: string, sign: string]>> =
 
 export function SeverityMark({ severity }: { severity: Severity }) {
   const [look, sign] = MARKS[severity];
-  return (
-    <span class={`state is-${look}`}>
-      <span aria-hidden="true">{sign}</span>
-      {severity}
-    </span>
-  );
+  return <Mark look={look} sign={sign} name={severity} />;
 }
 
 /** A value of an anomaly in its unit. */
@@ -115,17 +112,15 @@ function Text({ text, acknowledged }: ListedAnomaly) {
 export function AcknowledgedBy({ by, at, until }: NonNullable<OpenAnomaly["acknowledged"]>) {
   return (
     <p class="acknowledged">
-      <span class="state is-off">
-        <span aria-hidden="true">‖</span>acknowledged
-      </span>{" "}
-      by {by} on <Time at={at} />; not counted until <Time at={until} />
+      <Mark look="off" sign="‖" name="acknowledged" /> by {by} on <Time at={at} />; not counted until{" "}
+      <Time at={until} />
     </p>
   );
 }
 
 function Subject({ subject, run_id }: Anomaly) {
   const name = subjectName(subject);
-  return run_id === null ? name : <a href={`/runs/${encodeURIComponent(run_id)}`}>{name}</a>;
+  return run_id === null ? name : <RunLink run_id={run_id}>{name}</RunLink>;
 }
 
 function History({ history }: { history: readonly number[] }) {

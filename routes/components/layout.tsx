@@ -34,6 +34,17 @@ export function StoreUnavailable({ what, error }: { what: string; error: string 
   );
 }
 
+/** A part of a page in place of data that could not be read. */
+export function UnavailableSection(
+  { title, ...store }: { title: string; what: string; error: string | null },
+) {
+  return (
+    <Section title={title}>
+      <StoreUnavailable {...store} />
+    </Section>
+  );
+}
+
 /** A value with its name, and a line that it can be compared with. */
 export function Figure(
   { name, value, note, tone = "plain" }: {
@@ -51,6 +62,16 @@ export function Figure(
         {note !== undefined && <span class="note">{note}</span>}
       </dd>
     </div>
+  );
+}
+
+/** A fact in a list of class `facts`. */
+export function Fact({ name, children }: { name: Child; children?: Child }) {
+  return (
+    <>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </>
   );
 }
 

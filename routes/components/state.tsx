@@ -1,3 +1,4 @@
+import { runPath } from "./run_link.tsx";
 /** Each state of a run, task or attempt as a colour class and a sign: colour alone must not carry meaning. */
 const LABELS: Readonly<Record<string, readonly [look: string, sign: string, name?: string]>> = Object.freeze({
   success: ["good", "✓"],
@@ -21,14 +22,18 @@ export function stateLabel(state: string): { look: string; sign: string; name: s
   return { look, sign, name };
 }
 
-export function State({ state }: { state: string }) {
-  const { look, sign, name } = stateLabel(state);
+/** A word with its colour class, such as `good`, and its sign. */
+export function Mark({ look, sign, name }: { look: string; sign: string; name: string }) {
   return (
     <span class={`state is-${look}`}>
       <span aria-hidden="true">{sign}</span>
       {name}
     </span>
   );
+}
+
+export function State({ state }: { state: string }) {
+  return <Mark {...stateLabel(state)} />;
 }
 
 /** The signs of the grid and the graphs, explained. */
@@ -57,7 +62,7 @@ export function RecentRuns(
         return (
           <a
             class={`cell is-${look}`}
-            href={`/runs/${encodeURIComponent(run_id)}`}
+            href={runPath(run_id)}
             aria-label={label}
             title={label}
           >

@@ -21,15 +21,15 @@ interface TableProps<Row> {
   readonly rows: readonly Row[];
   /** The first column names its row. Default true. */
   readonly named?: boolean;
-  /** Shown if there are no rows: what to do. */
-  readonly empty: Child;
+  /** Shown if there are no rows: what to do. Default nothing. */
+  readonly empty?: Child;
   /** On a phone each row becomes a list of its cells, for tables with text. Others scroll next to their first column. */
   readonly stacks?: boolean;
 }
 
 /** A table that sorts by links in its headings, so that a view can be shared and needs no script. */
 export function Table<Row>({ named = true, stacks = false, ...t }: TableProps<Row>) {
-  if (t.rows.length === 0) return t.empty;
+  if (t.rows.length === 0) return t.empty ?? null;
   const order = orderOf(t);
   // The style of a stacked table takes its roles away.
   const role = (name: string) => stacks ? { role: name } : {};

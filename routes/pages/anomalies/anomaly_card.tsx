@@ -3,8 +3,10 @@ import { type Anomaly, subjectName } from "../../../lib/monitoring/anomaly.ts";
 import { Action, Field, type FormSession } from "../../components/form.tsx";
 import { AcknowledgedBy, inUnit, isDaily, SeverityMark } from "../../components/anomaly_table.tsx";
 import { HistoryChart } from "./history_chart.tsx";
+import { Fact } from "../../components/layout.tsx";
 import { InlineCode } from "../../components/inline_code.tsx";
 import { Ago, Day, Time } from "../../components/time.tsx";
+import { RunLink } from "../../components/run_link.tsx";
 
 /** An open anomaly: its severity, what to do, its value and what was expected, and the history that shows it. */
 export function AnomalyCard(
@@ -27,12 +29,10 @@ export function AnomalyCard(
       </p>
       <div class="evidence">
         <dl class="facts">
-          <dt>Is</dt>
-          <dd>
+          <Fact name="Is">
             <strong>{inUnit(figure, unit)}</strong>
-          </dd>
-          <dt>Should be</dt>
-          <dd>
+          </Fact>
+          <Fact name="Should be">
             {inUnit(expected, unit)}
             {usual !== undefined && (
               <span class="muted">
@@ -41,22 +41,18 @@ export function AnomalyCard(
                 } is usual)`}
               </span>
             )}
-          </dd>
-          <dt>Since</dt>
-          <dd>
+          </Fact>
+          <Fact name="Since">
             {isDaily(anomaly) ? <Day at={since} /> : (
               <>
                 <Time at={since} /> (<Ago at={since} now={now} />)
               </>
             )}
-          </dd>
+          </Fact>
           {run_id !== null && (
-            <>
-              <dt>Run</dt>
-              <dd>
-                <a href={`/runs/${encodeURIComponent(run_id)}`}>{run_id}</a>
-              </dd>
-            </>
+            <Fact name="Run">
+              <RunLink run_id={run_id} />
+            </Fact>
           )}
         </dl>
         <HistoryChart history={history} expected={expected} usual={usual} unit={unit} />

@@ -1,7 +1,7 @@
 import type { Anomalies } from "../../../lib/monitoring/anomalies.ts";
 import { type Anomaly, SEVERITIES, type Severity, subjectName } from "../../../lib/monitoring/anomaly.ts";
 import { AnomalyTable } from "../../components/anomaly_table.tsx";
-import { Empty, Figure, Figures, Section, StoreUnavailable } from "../../components/layout.tsx";
+import { Empty, Figure, Figures, Section, UnavailableSection } from "../../components/layout.tsx";
 import { pageOf, Pages, withQuery } from "../../components/table.tsx";
 import { readAnomalies } from "../../api/pipeline.ts";
 import type { PageRequest, View } from "../../http/page.ts";
@@ -18,11 +18,7 @@ export async function anomalies(request: PageRequest): Promise<View> {
     dags: [...request.context.dags.values()],
   });
   const body = value === null
-    ? (
-      <Section title="Open">
-        <StoreUnavailable what="The run store" error={error} />
-      </Section>
-    )
+    ? <UnavailableSection title="Open" what="The run store" error={error} />
     : <AllAnomalies all={value} request={request} />;
   const recent = await notifications(request);
   return {

@@ -6,7 +6,15 @@ import { Bars } from "../../components/bars.tsx";
 import { campaignColumn } from "../../components/campaign_link.tsx";
 import { numberColumn, textColumn } from "../../components/columns.tsx";
 import { formatNumber, formatPercent } from "../../components/format_number.ts";
-import { Empty, Figure, Figures, Section, StoreUnavailable } from "../../components/layout.tsx";
+import {
+  Empty,
+  Fact,
+  Figure,
+  Figures,
+  Section,
+  StoreUnavailable,
+  UnavailableSection,
+} from "../../components/layout.tsx";
 import { type Column, Table } from "../../components/table.tsx";
 import { Time } from "../../components/time.tsx";
 import type { ReadResult } from "../../http/try_read.ts";
@@ -22,37 +30,22 @@ export function Fields({ campaign }: { campaign: Campaign }) {
     <>
       {description !== null && <p>{description}</p>}
       <dl class="facts">
-        <dt>Id</dt>
-        <dd>
+        <Fact name="Id">
           <code>{campaign_id}</code>
-        </dd>
-        {category !== null && (
-          <>
-            <dt>Category</dt>
-            <dd>{category}</dd>
-          </>
-        )}
+        </Fact>
+        {category !== null && <Fact name="Category">{category}</Fact>}
         {lists.map(([name, values]) => (
-          <>
-            <dt>{name[0]!.toUpperCase() + name.slice(1)}</dt>
-            <dd>{values.join(", ")}</dd>
-          </>
+          <Fact name={name[0]!.toUpperCase() + name.slice(1)}>{values.join(", ")}</Fact>
         ))}
         {starts_at !== null && (
-          <>
-            <dt>Starts</dt>
-            <dd>
-              <Time at={starts_at} />
-            </dd>
-          </>
+          <Fact name="Starts">
+            <Time at={starts_at} />
+          </Fact>
         )}
         {ends_at !== null && (
-          <>
-            <dt>Ends</dt>
-            <dd>
-              <Time at={ends_at} />
-            </dd>
-          </>
+          <Fact name="Ends">
+            <Time at={ends_at} />
+          </Fact>
         )}
       </dl>
       {metadata !== null && (
@@ -70,11 +63,7 @@ export function AudienceParts(
   { url, audience: { value, error } }: { url: URL; audience: ReadResult<Audience> },
 ) {
   if (value === null) {
-    return (
-      <Section title="Who sees it">
-        <StoreUnavailable what="A store that answers are made from" error={error} />
-      </Section>
-    );
+    return <UnavailableSection title="Who sees it" what="A store that answers are made from" error={error} />;
   }
   if (value.users === 0) {
     return (
@@ -171,7 +160,6 @@ function Why({ url, audience: { shown, sources, reasons } }: { url: URL; audienc
           ),
         ]}
         rows={reasons}
-        empty={null}
       />
     </Section>
   );

@@ -2,12 +2,20 @@ import { agoColumn, numberColumn, runColumn, textColumn } from "../../components
 import { Sparkline } from "../../components/chart.tsx";
 import { formatBytes, formatNumber } from "../../components/format_number.ts";
 import { Graph } from "../../components/graph.tsx";
-import { Empty, Figure, Figures, Section, StoreUnavailable } from "../../components/layout.tsx";
+import {
+  Empty,
+  Figure,
+  Figures,
+  Section,
+  StoreUnavailable,
+  UnavailableSection,
+} from "../../components/layout.tsx";
 import { type Column, Table, withQuery } from "../../components/table.tsx";
 import { Ago, span } from "../../components/time.tsx";
 import { countsOf, type RowCounts } from "../row_counts.ts";
 import type { DataPageData, DatasetUse } from "./data.ts";
 import { byDataset, datasetGraph, pathOf, shortName } from "./dataset_graph.ts";
+import { RunLink } from "../../components/run_link.tsx";
 
 const MAX_USES = 100;
 const MAX_DATASETS = 200;
@@ -26,8 +34,8 @@ export function Rows({ counts: { value, error }, now }: Pick<DataPageData, "coun
         <>
           {COUNTED.map((store) => <Counts store={store} snapshots={value!.snapshots} />)}
           <p class="muted spaced">
-            By the check of <a href={`/runs/${encodeURIComponent(value!.run_id)}`}>{value!.run_id}</a>.{" "}
-            <a href="/stores">Stores</a> says which engine holds what.
+            By the check of <RunLink run_id={value!.run_id} />. <a href="/stores">Stores</a>{" "}
+            says which engine holds what.
           </p>
         </>
       )}
@@ -76,13 +84,7 @@ export function Lineage(
     chosen: string | null;
   } & Pick<DataPageData, "uses">,
 ) {
-  if (value === null) {
-    return (
-      <Section title="Lineage">
-        <StoreUnavailable what="The run store" error={error} />
-      </Section>
-    );
-  }
+  if (value === null) return <UnavailableSection title="Lineage" what="The run store" error={error} />;
   if (value.length === 0) {
     return (
       <Section title="Lineage">
@@ -131,7 +133,6 @@ function DatasetTable({ url, now, uses }: { url: URL; now: number; uses: readonl
         url={url}
         columns={datasetColumns(now)}
         rows={[...byDataset(uses.filter(({ passing }) => !passing)).values()].slice(0, MAX_DATASETS)}
-        empty={null}
       />
     </Section>
   );
@@ -147,7 +148,7 @@ function datasetColumns(now: number): Column<Uses>[] {
       if (use === undefined) return "";
       return (
         <span class="nowrap">
-          <a href={`/runs/${encodeURIComponent(use.run_id)}`}>{use.task_id}</a> <Ago at={use.at} now={now} />
+          <RunLink run_id={use.run_id}>{use.task_id}</RunLink> <Ago at={use.at} now={now} />
         </span>
       );
     },
@@ -203,7 +204,6 @@ export function DatasetUses(
               url={url}
               columns={useColumns(now)}
               rows={own.slice(0, MAX_USES)}
-              empty={null}
             />
           </>
         )}

@@ -1,7 +1,7 @@
 import { iso } from "../../../lib/core/clock.ts";
 import { ByCampaign, ByDay, ByIntent, ByStrategy, daysOf, Spans, Totals } from "./parts.tsx";
 import { type EngagementData, readEngagement, totalOf } from "./data.ts";
-import { Empty, Section, StoreUnavailable } from "../../components/layout.tsx";
+import { Empty, Section, UnavailableSection } from "../../components/layout.tsx";
 import type { ReadResult } from "../../http/try_read.ts";
 import type { PageRequest, View } from "../../http/page.ts";
 
@@ -24,11 +24,7 @@ function Engagement(
   { url, data: { value, error }, now }: { url: URL; data: ReadResult<EngagementData>; now: number },
 ) {
   if (value === null) {
-    return (
-      <Section title="Engagement">
-        <StoreUnavailable what="The analytics store" error={error} />
-      </Section>
-    );
+    return <UnavailableSection title="Engagement" what="The analytics store" error={error} />;
   }
   const total = totalOf(value.days);
   if (total.impressions + total.clicks + total.conversions + total.dismissals === 0) {

@@ -1,5 +1,5 @@
 import { ParleyError } from "../../../lib/core/errors.ts";
-import { numberColumn, textColumn } from "../../components/columns.tsx";
+import { intervalColumn, numberColumn, textColumn } from "../../components/columns.tsx";
 import { Bars } from "../../components/bars.tsx";
 import { LineChart } from "../../components/chart.tsx";
 import type { CampaignRate, EngagementData } from "./data.ts";
@@ -58,7 +58,6 @@ export function ByDay({ url, days }: { url: URL; days: EngagementData["days"] })
             ...countColumns<EngagementData["days"][number]>(),
           ]}
           rows={days.toReversed()}
-          empty={null}
         />
       </details>
     </Section>
@@ -156,7 +155,6 @@ export function ByStrategy({ url, strategies }: { url: URL; strategies: Engageme
               ...countColumns<EngagementData["strategies"][number]>(),
             ]}
             rows={strategies}
-            empty={null}
           />
         )
         : (
@@ -245,13 +243,7 @@ function countColumns<Row extends CampaignRate>(): Column<Row>[] {
     numberColumn("impressions", "Impressions", ({ impressions }) => impressions),
     numberColumn("clicks", "Clicks", ({ clicks }) => clicks),
     numberColumn("rate", "Click rate", ({ rate }) => rate?.value ?? null, formatPercent),
-    {
-      key: "interval",
-      head: "95 % interval",
-      numeric: true,
-      cell: ({ rate }) => rate === null ? "–" : `${formatPercent(rate.low)} – ${formatPercent(rate.high)}`,
-      by: ({ rate }) => rate?.low ?? null,
-    },
+    intervalColumn("interval", ({ rate }) => rate, formatPercent),
     numberColumn("conversions", "Conversions", ({ conversions }) => conversions),
     numberColumn("dismissals", "Dismissals", ({ dismissals }) => dismissals),
   ];

@@ -1,5 +1,5 @@
 import { ParleyError } from "../../../lib/core/errors.ts";
-import { Empty, Section, StoreUnavailable } from "../../components/layout.tsx";
+import { Empty, Section, UnavailableSection } from "../../components/layout.tsx";
 import type { PageRequest, View } from "../../http/page.ts";
 import { type Evaluation, readEvaluations } from "./data.ts";
 import { Ablation, ByKind, Figures, History, Methods, Weights } from "./parts.tsx";
@@ -10,11 +10,7 @@ export async function evaluation({ context, url, now }: PageRequest): Promise<Vi
   return {
     title: "Evaluation",
     body: value === null
-      ? (
-        <Section title="Evaluation">
-          <StoreUnavailable what="The run store" error={error} />
-        </Section>
-      )
+      ? <UnavailableSection title="Evaluation" what="The run store" error={error} />
       : value.length === 0
       ? <NoEvaluations />
       : <Evaluations url={url} all={value} chosen={chosenOf(url, value)} now={now} />,

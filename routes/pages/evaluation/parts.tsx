@@ -1,6 +1,6 @@
 import { Bars } from "../../components/bars.tsx";
 import { LineChart } from "../../components/chart.tsx";
-import { agoColumn, numberColumn, textColumn } from "../../components/columns.tsx";
+import { agoColumn, intervalColumn, numberColumn, textColumn } from "../../components/columns.tsx";
 import { formatNumber } from "../../components/format_number.ts";
 import { Figure, Figures as FigureList, Section } from "../../components/layout.tsx";
 import { type Column, Table, withQuery } from "../../components/table.tsx";
@@ -89,7 +89,6 @@ export function History(
         url={url}
         columns={historyColumns(url, chosen, now)}
         rows={all}
-        empty={null}
       />
     </Section>
   );
@@ -140,7 +139,6 @@ export function Methods({ url, chosen }: { url: URL; chosen: Evaluation }) {
           ...differenceColumns<Method>(({ method }) => own(chosen)?.against[method] ?? null),
         ]}
         rows={chosen.methods}
-        empty={null}
       />
     </Section>
   );
@@ -166,7 +164,6 @@ export function ByKind({ url, chosen }: { url: URL; chosen: Evaluation }) {
           ),
         ]}
         rows={kinds}
-        empty={null}
       />
     </Section>
   );
@@ -222,7 +219,6 @@ export function Weights({ url, chosen: { chosen_weights } }: { url: URL; chosen:
           ),
         ]}
         rows={chosen_weights.map((group, i) => ({ ...group, nth: i + 1 }))}
-        empty={null}
       />
     </Section>
   );
@@ -233,21 +229,4 @@ function differenceColumns<Row>(difference: (row: Row) => Interval | null): Colu
     numberColumn("difference", "Difference", (row) => difference(row)?.mean ?? null, formatDifference),
     intervalColumn("difference-interval", difference, formatDifference),
   ];
-}
-
-function intervalColumn<Row>(
-  key: string,
-  interval: (row: Row) => Interval | null,
-  format: (value: number) => string,
-): Column<Row> {
-  return {
-    key,
-    head: "95 % interval",
-    numeric: true,
-    cell: (row) => {
-      const found = interval(row);
-      return found === null ? "–" : <span class="nowrap">{format(found.low)} – {format(found.high)}</span>;
-    },
-    by: (row) => interval(row)?.low ?? null,
-  };
 }

@@ -1,4 +1,4 @@
-import { Empty, Section, StoreUnavailable } from "../../components/layout.tsx";
+import { Empty, Section, UnavailableSection } from "../../components/layout.tsx";
 import type { PageRequest, View } from "../../http/page.ts";
 import { readExperiments } from "../../api/experiments.ts";
 import { ExperimentSection, Uplift } from "./parts.tsx";
@@ -9,11 +9,7 @@ export async function experiments({ context, url }: PageRequest): Promise<View> 
   return {
     title: "Experiments",
     body: value === null
-      ? (
-        <Section title="Experiments">
-          <StoreUnavailable what="The analytics store" error={error} />
-        </Section>
-      )
+      ? <UnavailableSection title="Experiments" what="The analytics store" error={error} />
       : (
         <>
           <Uplift url={url} uplift={value.uplift} />

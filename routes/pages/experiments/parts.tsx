@@ -63,7 +63,6 @@ export function Uplift({ url, uplift }: { url: URL; uplift: UpliftReport }) {
           url={url}
           columns={[...countColumns, ...rateColumns("click"), ...rateColumns("conversion")]}
           rows={rows}
-          empty={null}
         />
       </div>
     </Section>
@@ -117,7 +116,6 @@ export function ExperimentSection({ url, report }: { url: URL; report: Experimen
         url={url}
         columns={[...countColumns, ...rateColumns(metric), ...differenceColumns]}
         rows={arms.map((arm) => ({ ...arm, name: shortName(arm) }))}
-        empty={null}
       />
     </Section>
   );

@@ -6,7 +6,7 @@ import type { Engagement } from "../../../lib/stores/analytics/port.ts";
 import type { IntentCount } from "../../../lib/stores/documents/port.ts";
 import type { PageRequest } from "../../http/page.ts";
 import { explainGraph } from "./graph.ts";
-import { agoColumn, numberColumn, textColumn } from "../../components/columns.tsx";
+import { agoColumn, linkColumn, numberColumn, textColumn } from "../../components/columns.tsx";
 import { Graph } from "../../components/graph.tsx";
 import { Empty, Section } from "../../components/layout.tsx";
 import { formatPercent } from "../../components/format_number.ts";
@@ -107,12 +107,12 @@ const total = ({ engagement }: Neighbour, key: "clicks" | "conversions") =>
   engagement.reduce((sum, row) => sum + row[key], 0);
 
 const NEIGHBOUR_COLUMNS: readonly Column<Neighbour>[] = [
-  {
-    key: "user",
-    head: "User",
-    cell: ({ user_id }) => <a href={`/explain?${new URLSearchParams({ user_id })}`}>{user_id}</a>,
-    by: ({ user_id }) => user_id,
-  },
+  linkColumn(
+    "user",
+    "User",
+    ({ user_id }) => user_id,
+    ({ user_id }) => `/explain?${new URLSearchParams({ user_id })}`,
+  ),
   numberColumn("score", "Alike", ({ cosine }) => cosine, (cosine) => cosine.toFixed(3)),
   numberColumn("weight", "Counts", ({ weight }) => weight, (weight) => weight.toFixed(2)),
   numberColumn("clicks", "Clicks", (neighbour) => total(neighbour, "clicks")),

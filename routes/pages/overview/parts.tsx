@@ -1,6 +1,6 @@
 import type { DagSummary } from "../../../lib/monitoring/pipeline_run_summary.ts";
 import { statusOf } from "../../../lib/stores/runs/port.ts";
-import { agoColumn, numberColumn } from "../../components/columns.tsx";
+import { agoColumn, linkColumn, numberColumn } from "../../components/columns.tsx";
 import { AnomalyTable } from "../../components/anomaly_table.tsx";
 import { formatPercent } from "../../components/format_number.ts";
 import { Empty, Figure, Figures, Section, StoreUnavailable } from "../../components/layout.tsx";
@@ -10,6 +10,7 @@ import { Ago, duration, span } from "../../components/time.tsx";
 import { AnswerFigures } from "./answer_figures.tsx";
 import type { OverviewData } from "./data.ts";
 import { EngagementFigures } from "./engagement.tsx";
+import { RunLink } from "../../components/run_link.tsx";
 
 export function Now({ summary, minutes, now, engagement }: OverviewData) {
   return (
@@ -75,12 +76,7 @@ export function Pipelines({ url, now, summary, recent }: OverviewData) {
 
 function columns(now: number, recent: OverviewData["recent"]["value"]): Column<DagSummary>[] {
   return [
-    {
-      key: "dag",
-      head: "Pipeline",
-      cell: ({ dag_id }) => <a href={`/pipelines/${dag_id}`}>{dag_id}</a>,
-      by: ({ dag_id }) => dag_id,
-    },
+    linkColumn("dag", "Pipeline", ({ dag_id }) => dag_id, ({ dag_id }) => `/pipelines/${dag_id}`),
     {
       key: "last",
       head: "Last run",
@@ -88,9 +84,9 @@ function columns(now: number, recent: OverviewData["recent"]["value"]): Column<D
         last_run === null ? "none" : (
           <>
             <span class="nowrap">
-              <a href={`/runs/${encodeURIComponent(last_run.run_id)}`}>
+              <RunLink run_id={last_run.run_id}>
                 <State state={last_run.state} />
-              </a>{" "}
+              </RunLink>{" "}
               <Ago at={last_run.ended_at ?? last_run.created_at} now={now} />
             </span>
             {last_run.state === "skipped" && <div class="muted">{last_run.error}</div>}

@@ -4,6 +4,7 @@ import type { Health, HealthStatus } from "../../../lib/monitoring/health.ts";
 import type { ReadResult } from "../../http/try_read.ts";
 import { InlineCode } from "../../components/inline_code.tsx";
 import { counted } from "../../../lib/core/text.ts";
+import { RunLink } from "../../components/run_link.tsx";
 
 /** Other problems that the banner names; the table below has all of them. */
 const MAX_OTHERS = 2;
@@ -31,7 +32,8 @@ export function StatusBanner({ anomalies: { value } }: { anomalies: ReadResult<A
         </p>
         {health.next_step !== "" && (
           <p>
-            <InlineCode text={health.next_step} /> <RunLink health={health} />
+            <InlineCode text={health.next_step} />{" "}
+            {health.run_id !== null && <RunLink run_id={health.run_id}>Open the run</RunLink>}
           </p>
         )}
         <Others anomalies={value} />
@@ -53,10 +55,6 @@ function Unknown() {
       </div>
     </div>
   );
-}
-
-function RunLink({ health: { run_id } }: { health: Health }) {
-  return run_id === null ? null : <a href={`/runs/${encodeURIComponent(run_id)}`}>Open the run</a>;
 }
 
 /** Other problems of the same severity. */

@@ -6,6 +6,7 @@ import { withFlash } from "../../http/flash_messages.ts";
 import { paramsOf } from "./params.tsx";
 import { field, type PageRequest, redirect } from "../../http/page.ts";
 import { dagOf } from "./data.ts";
+import { runPath } from "../../components/run_link.tsx";
 
 /** `POST /pipelines/:dag_id/run`: queues a run, which a scheduler executes. */
 export async function runNow(request: PageRequest): Promise<Response> {
@@ -13,7 +14,7 @@ export async function runNow(request: PageRequest): Promise<Response> {
   const { runs, clock } = request.context;
   const { run_id } = await requestRun({ dag, runs, clock, params: paramsOf(dag, request.form) });
   request.note.facts = { dag_id: dag.id, run_id };
-  return redirect(withFlash(pathOf(run_id), "queued"));
+  return redirect(withFlash(runPath(run_id), "queued"));
 }
 
 /** `POST /pipelines/:dag_id/pause`: pauses or resumes the schedule. */
@@ -64,7 +65,7 @@ export async function retry(request: PageRequest): Promise<Response> {
   const { run, cleared } = await retryRun({ dags, runs, clock, run_id, ...task !== "" && { task } });
   request.note.facts = { run_id, tasks: cleared };
   const message = run.trigger === "external" ? "reopened" : "retried";
-  return redirect(withFlash(pathOf(run_id), message, cleared.length));
+  return redirect(withFlash(runPath(run_id), message, cleared.length));
 }
 
 /** `POST /runs/:run_id/cancel`: a queued run ends at once, a running one when its process notices. */
@@ -72,9 +73,5 @@ export async function cancel(request: PageRequest): Promise<Response> {
   const run_id = request.http.req.param("run_id") ?? "";
   const cancelling = await request.context.runs.requestCancel({ run_id });
   if (cancelling) request.note.facts = { run_id };
-  return redirect(withFlash(pathOf(run_id), cancelling ? "cancelling" : "over"));
-}
-
-function pathOf(run_id: string): string {
-  return `/runs/${encodeURIComponent(run_id)}`;
+  return redirect(withFlash(runPath(run_id), cancelling ? "cancelling" : "over"));
 }

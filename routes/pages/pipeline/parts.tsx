@@ -14,19 +14,19 @@ import {
 } from "../../../lib/stores/runs/port.ts";
 import { Action, Field } from "../../components/form.tsx";
 import { Graph, type GraphNode } from "../../components/graph.tsx";
-import { Section } from "../../components/layout.tsx";
+import { Fact, Section } from "../../components/layout.tsx";
 import { State, stateLabel } from "../../components/state.tsx";
 import { type Column, Table } from "../../components/table.tsx";
 import { Ago, Time } from "../../components/time.tsx";
 import type { PageRequest } from "../../http/page.ts";
 import { type ParamField, ParamFields } from "./params.tsx";
 import { RunGrid } from "./run_grid.tsx";
+import { RunLink, runPath } from "../../components/run_link.tsx";
 
 export function Now({ dag, newest, now }: { dag: Dag<never>; newest: RunSnapshot | undefined; now: number }) {
   const aside = newest === undefined ? "no run yet" : (
     <span>
-      in <a href={`/runs/${encodeURIComponent(newest.run.run_id)}`}>{newest.run.run_id}</a>:{" "}
-      <State state={statusOf(newest.run, now)} />{" "}
+      in <RunLink run_id={newest.run.run_id} />: <State state={statusOf(newest.run, now)} />{" "}
       <Ago at={newest.run.started_at ?? newest.run.created_at} now={now} />
     </span>
   );
@@ -45,7 +45,7 @@ function DagGraph({ dag, snapshot }: { dag: Dag<never>; snapshot: RunSnapshot | 
       return { id, label: id, ...doc === undefined ? {} : { note: doc } };
     }
     const { look, sign, name } = stateLabel(state);
-    const href = `/runs/${encodeURIComponent(snapshot.run.run_id)}?task=${encodeURIComponent(id)}#task-${id}`;
+    const href = `${runPath(snapshot.run.run_id)}?task=${encodeURIComponent(id)}#task-${id}`;
     return { id, label: id, note: progressOf(snapshot, id) ?? name, look, sign, href };
   });
   const edges = dag.tasks.flatMap(({ id, needs = [] }) =>
@@ -139,20 +139,17 @@ export function Schedule({ request, dag, paused, fields }: PartProps & { paused:
   return (
     <Section title="Schedule">
       <dl class="facts">
-        <dt>Due</dt>
-        <dd>
+        <Fact name="Due">
           <code>{cron}</code> in {timezone}
-        </dd>
-        <dt>Missed occurrences</dt>
-        <dd>{CATCH_UP[catch_up]}</dd>
-        <dt>Next</dt>
-        <dd>
+        </Fact>
+        <Fact name="Missed occurrences">{CATCH_UP[catch_up]}</Fact>
+        <Fact name="Next">
           {paused ? "paused" : nextOccurrences(dag.schedule, request.now, 3).map(({ due }) => (
             <div>
               <Time at={iso(due)} /> (<Ago at={iso(due)} now={request.now} />)
             </div>
           ))}
-        </dd>
+        </Fact>
       </dl>
       {dag.on_datasets !== undefined && <DatasetFacts on={dag.on_datasets} />}
       <PauseAction request={request} dag={dag} paused={paused} />
@@ -217,7 +214,6 @@ export function Backfills(
         url={request.url}
         columns={backfillColumns(request, dag)}
         rows={backfills}
-        empty={null}
       />
     </Section>
   );

@@ -3,6 +3,7 @@ import { type RunSnapshot, statusOf } from "../../../lib/stores/runs/port.ts";
 import { Empty } from "../../components/layout.tsx";
 import { Legend, State, stateLabel } from "../../components/state.tsx";
 import { Time } from "../../components/time.tsx";
+import { runPath } from "../../components/run_link.tsx";
 
 /** Runs × tasks: a line per run, a square per task, each a link to its attempts. */
 export function RunGrid(
@@ -51,7 +52,7 @@ function Line(
 ) {
   const { run, tasks: records } = snapshot;
   const mapped = summarizeMapped(snapshot);
-  const path = `/runs/${encodeURIComponent(run.run_id)}`;
+  const path = runPath(run.run_id);
   const stateOf = new Map(records.map(({ task_id, state }) => [task_id, state]));
   return (
     <tr>

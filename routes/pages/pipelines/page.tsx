@@ -1,3 +1,4 @@
+import { linkColumn } from "../../components/columns.tsx";
 import { Empty, Section } from "../../components/layout.tsx";
 import { SchedulerWarning } from "../../components/scheduler_warning.tsx";
 import { RecentRuns, State } from "../../components/state.tsx";
@@ -6,6 +7,7 @@ import { Ago } from "../../components/time.tsx";
 import type { PageRequest, View } from "../../http/page.ts";
 import { readScheduler } from "../scheduler.ts";
 import { type PipelineRow, readPipelines } from "./data.ts";
+import { RunLink } from "../../components/run_link.tsx";
 
 /** `GET /pipelines`: every dag, the states of its last runs, and when it is due next. */
 export async function pipelines({ context, url, now }: PageRequest): Promise<View> {
@@ -33,21 +35,16 @@ export async function pipelines({ context, url, now }: PageRequest): Promise<Vie
 
 function columns(now: number): Column<PipelineRow>[] {
   return [
-    {
-      key: "dag",
-      head: "Pipeline",
-      cell: ({ dag }) => <a href={`/pipelines/${dag.id}`}>{dag.id}</a>,
-      by: ({ dag }) => dag.id,
-    },
+    linkColumn("dag", "Pipeline", ({ dag }) => dag.id, ({ dag }) => `/pipelines/${dag.id}`),
     { key: "doc", head: "What it does", cell: ({ dag }) => dag.doc ?? "" },
     {
       key: "last",
       head: "Last run",
       cell: ({ recent: [last] }) =>
         last === undefined ? "none yet" : (
-          <a href={`/runs/${encodeURIComponent(last.run_id)}`}>
+          <RunLink run_id={last.run_id}>
             <State state={last.state} />
-          </a>
+          </RunLink>
         ),
       by: ({ recent: [last] }) => last === undefined ? null : last.state,
     },

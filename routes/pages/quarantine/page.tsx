@@ -1,9 +1,10 @@
 import { Action, NeedsAdmin } from "../../components/form.tsx";
-import { Empty, Section, StoreUnavailable } from "../../components/layout.tsx";
+import { Empty, Fact, Section, StoreUnavailable } from "../../components/layout.tsx";
 import { pageOf, Pages, Table } from "../../components/table.tsx";
 import type { PageRequest, View } from "../../http/page.ts";
 import { PER_PAGE, quarantineFilter, readQuarantine, readRefusedRow } from "./data.ts";
 import { columns, Filters, reasonColumns } from "./parts.tsx";
+import { RunLink } from "../../components/run_link.tsx";
 
 /** Each page reads past those before it, so they are bounded. */
 const MAX_PAGES = 200;
@@ -36,7 +37,6 @@ export async function quarantine(request: PageRequest): Promise<View> {
               columns={reasonColumns(url)}
               rows={reasons.value}
               named={false}
-              empty={null}
             />
             <Action session={session} to="/data/quarantine/download" label="Download these rows (NDJSON)">
               {Object.entries(filter).map(([name, of]) => (
@@ -81,16 +81,13 @@ export async function quarantinedText(request: PageRequest): Promise<View> {
           This text may be personal. It has no address, so it is in no history.
         </p>
         <dl class="facts">
-          <dt>Kind</dt>
-          <dd>{row.kind}</dd>
-          <dt>Source</dt>
-          <dd>
+          <Fact name="Kind">{row.kind}</Fact>
+          <Fact name="Source">
             <code>{row.source}:{row.position}</code>
-          </dd>
-          <dt>Run</dt>
-          <dd>
-            <a href={`/runs/${encodeURIComponent(row.run_id)}`}>{row.run_id}</a>
-          </dd>
+          </Fact>
+          <Fact name="Run">
+            <RunLink run_id={row.run_id} />
+          </Fact>
         </dl>
         <pre class="json" tabindex={0} aria-label="The row's text">{row.raw}</pre>
       </Section>

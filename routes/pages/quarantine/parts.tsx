@@ -1,7 +1,7 @@
 import { type Kind, KINDS } from "../../../lib/core/types.ts";
 import { remedyOf } from "../../../lib/schema/remedies.ts";
 import type { ReasonCount } from "../../../lib/stores/documents/port.ts";
-import { agoColumn, numberColumn, runColumn, textColumn } from "../../components/columns.tsx";
+import { agoColumn, linkColumn, numberColumn, runColumn, textColumn } from "../../components/columns.tsx";
 import { Action, Field, Select } from "../../components/form.tsx";
 import { InlineCode } from "../../components/inline_code.tsx";
 import type { Column } from "../../components/table.tsx";
@@ -12,12 +12,7 @@ export function reasonColumns(url: URL): Column<ReasonCount>[] {
   return [
     numberColumn("rows", "Rows", ({ rows }) => rows),
     textColumn("kind", "Kind", ({ kind }) => kind),
-    {
-      key: "reason",
-      head: "Reason",
-      cell: ({ kind, reason }) => <a href={linkTo(url, kind, reason)}>{reason}</a>,
-      by: ({ reason }) => reason,
-    },
+    linkColumn("reason", "Reason", ({ reason }) => reason, ({ kind, reason }) => linkTo(url, kind, reason)),
     { key: "remedy", head: "What to do", cell: ({ reason }) => <InlineCode text={remedyOf(reason)} /> },
   ];
 }

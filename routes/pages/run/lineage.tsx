@@ -28,7 +28,6 @@ export function Lineage({ url, uses }: { url: URL; uses: readonly Use[] }) {
           url={url}
           columns={COLUMNS}
           rows={uses}
-          empty={null}
         />
       </details>
     </Section>

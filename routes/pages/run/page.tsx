@@ -7,6 +7,7 @@ import { type Line, type LogFilter, logFilter, readRunPage, readTail, type RunPa
 import { Lineage, type Use } from "./lineage.tsx";
 import { Log, LogLines } from "./log.tsx";
 import { Instances, RunStatus, RunSummary, TaskTable, Timeline } from "./parts.tsx";
+import { runPath } from "../../components/run_link.tsx";
 
 /** `GET /runs/:run_id?task=&attempt=`: a run, its timeline, its tasks, its log, and what it read and wrote. */
 export async function run(request: PageRequest): Promise<View> {
@@ -25,7 +26,7 @@ export async function run(request: PageRequest): Promise<View> {
   return {
     title: run_id,
     after: log.lines.at(-1)?.seq ?? 0,
-    ...ended_at === null ? { live: `/runs/${encodeURIComponent(run_id)}/events${request.url.search}` } : {},
+    ...ended_at === null ? { live: `${runPath(run_id)}/events${request.url.search}` } : {},
     body: (
       <>
         {data.run.state === "queued" && <SchedulerWarning scheduler={scheduler} now={now} />}

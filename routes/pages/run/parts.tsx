@@ -11,12 +11,13 @@ import {
 import type { PageRequest } from "../../http/page.ts";
 import { Action, NeedsAdmin } from "../../components/form.tsx";
 import { Gantt, type Span } from "../../components/gantt.tsx";
-import { Empty, Section } from "../../components/layout.tsx";
+import { Empty, Fact, Section } from "../../components/layout.tsx";
 import { formatNumber } from "../../components/format_number.ts";
 import { State } from "../../components/state.tsx";
 import { type Column, Table } from "../../components/table.tsx";
 import { Ago, duration, lasted, Time } from "../../components/time.tsx";
 import type { RunPageData } from "./data.ts";
+import { runPath } from "../../components/run_link.tsx";
 
 /** The run's status in a few words, to be read out: it changes with the state alone. */
 export function RunStatus({ run, now }: { run: RunRecord; now: number }) {
@@ -43,7 +44,7 @@ export function RunSummary(
       attempts.flatMap(({ versions }) => Object.entries(versions).map(([what, v]) => `${what} ${v}`)),
     ),
   ];
-  const path = `/runs/${encodeURIComponent(run.run_id)}`;
+  const path = runPath(run.run_id);
   return (
     <Section
       id="summary"
@@ -54,53 +55,36 @@ export function RunSummary(
         <pre class={run.state === "failed" ? "error problem" : "error is-reason"}>{run.error}</pre>
       )}
       <dl class="facts">
-        <dt>Pipeline</dt>
-        <dd>
+        <Fact name="Pipeline">
           <a href={`/pipelines/${run.dag_id}`}>{run.dag_id}</a>, version <code>{run.dag_version}</code>
           {dag !== undefined && dag.version !== run.dag_version && " (its tasks have changed since)"}
-        </dd>
-        <dt>Created</dt>
-        <dd>
+        </Fact>
+        <Fact name="Created">
           {TRIGGERS[run.trigger]} <Ago at={run.created_at} now={request.now} />
-        </dd>
-        <dt>Logical date</dt>
-        <dd>
+        </Fact>
+        <Fact name="Logical date">
           <Time at={run.logical_date} />
-        </dd>
+        </Fact>
         {run.started_at !== null && (
-          <>
-            <dt>Started</dt>
-            <dd>
-              <Time at={run.started_at} />
-            </dd>
-          </>
+          <Fact name="Started">
+            <Time at={run.started_at} />
+          </Fact>
         )}
-        {took !== null && (
-          <>
-            <dt>{run.ended_at === null ? "Running for" : "Took"}</dt>
-            <dd>{duration(took)}</dd>
-          </>
-        )}
+        {took !== null && <Fact name={run.ended_at === null ? "Running for" : "Took"}>{duration(took)}</Fact>}
         {versions.length > 0 && (
-          <>
-            <dt>Versions</dt>
-            <dd>
-              {versions.map((each) => (
-                <>
-                  <code>{each}</code>
-                  {" "}
-                </>
-              ))}
-            </dd>
-          </>
+          <Fact name="Versions">
+            {versions.map((each) => (
+              <>
+                <code>{each}</code>
+                {" "}
+              </>
+            ))}
+          </Fact>
         )}
         {Object.keys(run.params).length > 0 && (
-          <>
-            <dt>Params</dt>
-            <dd>
-              <code>{JSON.stringify(run.params)}</code>
-            </dd>
-          </>
+          <Fact name="Params">
+            <code>{JSON.stringify(run.params)}</code>
+          </Fact>
         )}
       </dl>
       <div class="actions spaced">
@@ -283,7 +267,7 @@ function retryColumn(request: PageRequest, { run, dag }: RunPageData): Column<Ta
       (own.length > 0 || mapped !== undefined) && dag !== undefined && definitionOf(dag, task_id) && (
         <Action
           session={request.session}
-          to={`/runs/${encodeURIComponent(run.run_id)}/retry`}
+          to={`${runPath(run.run_id)}/retry`}
           label="Retry from here"
           tone="small"
         >

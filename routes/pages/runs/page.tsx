@@ -1,5 +1,5 @@
 import { type RunRecord, statusOf } from "../../../lib/stores/runs/port.ts";
-import { agoColumn, numberColumn, runColumn, textColumn } from "../../components/columns.tsx";
+import { agoColumn, linkColumn, numberColumn, runColumn, textColumn } from "../../components/columns.tsx";
 import { Empty, Section } from "../../components/layout.tsx";
 import { State } from "../../components/state.tsx";
 import { type Column, pageOf, Pages, Table } from "../../components/table.tsx";
@@ -46,12 +46,7 @@ export async function runs(request: PageRequest): Promise<View> {
 function columns(now: number): Column<RunRecord>[] {
   return [
     runColumn(),
-    {
-      key: "pipeline",
-      head: "Pipeline",
-      cell: ({ dag_id }) => <a href={`/pipelines/${encodeURIComponent(dag_id)}`}>{dag_id}</a>,
-      by: ({ dag_id }) => dag_id,
-    },
+    linkColumn("pipeline", "Pipeline", ({ dag_id }) => dag_id, ({ dag_id }) => `/pipelines/${dag_id}`),
     {
       key: "state",
       head: "State",

@@ -21,7 +21,6 @@ export async function stores({ context, url, now }: PageRequest): Promise<View> 
             url={url}
             columns={columns(counts.value)}
             rows={rows}
-            empty={null}
           />
           <RowCountsNote counts={counts} now={now} />
         </Section>

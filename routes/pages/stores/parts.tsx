@@ -2,11 +2,13 @@ import { iso } from "../../../lib/core/clock.ts";
 import { numberColumn, textColumn } from "../../components/columns.tsx";
 import { formatBytes, formatNumber } from "../../components/format_number.ts";
 import { InlineCode } from "../../components/inline_code.tsx";
-import { Empty, Figure, Figures, StoreUnavailable } from "../../components/layout.tsx";
+import { Empty, Fact, Figure, Figures, StoreUnavailable } from "../../components/layout.tsx";
+import { Mark } from "../../components/state.tsx";
 import type { Column } from "../../components/table.tsx";
 import { Ago, Time } from "../../components/time.tsx";
 import { countsOf, type RowCounts } from "../row_counts.ts";
 import type { StoreName, StoreRow, StoresData } from "./data.ts";
+import { RunLink } from "../../components/run_link.tsx";
 
 /** What is missing while a store is down, and what to do. */
 const NEXT_STEPS: Readonly<Record<StoreName, string>> = Object.freeze({
@@ -68,8 +70,8 @@ export function columns(counts: RowCounts | null): Column<StoreRow>[] {
       head: "State",
       cell: ({ health }) =>
         health.value === null
-          ? <Mark look="bad" sign="✕" text="down" />
-          : <Mark look="good" sign="✓" text="up" />,
+          ? <Mark look="bad" sign="✕" name="down" />
+          : <Mark look="good" sign="✓" name="up" />,
       by: ({ health }) => health.value === null ? "down" : "up",
     },
     textColumn("adapter", "Engine", ({ health: { value } }) => value && `${value.adapter} ${value.version}`),
@@ -93,8 +95,8 @@ export function columns(counts: RowCounts | null): Column<StoreRow>[] {
         open === null
           ? <span class="muted">not in answers</span>
           : open.length > 0
-          ? <Mark look="warn" sign="!" text={`open: answers lack ${open.join(", ")}`} />
-          : <Mark look="good" sign="✓" text="closed" />,
+          ? <Mark look="warn" sign="!" name={`open: answers lack ${open.join(", ")}`} />
+          : <Mark look="good" sign="✓" name="closed" />,
       by: ({ open }) => open === null ? null : open.length,
     },
     {
@@ -124,15 +126,6 @@ function formatLatency(ms: number): string {
   return ms < 0.01 ? "< 0.01 ms" : `${ms.toFixed(ms < 10 ? 2 : 0)} ms`;
 }
 
-function Mark({ look, sign, text }: { look: string; sign: string; text: string }) {
-  return (
-    <span class={`state is-${look}`}>
-      <span aria-hidden="true">{sign}</span>
-      {text}
-    </span>
-  );
-}
-
 export function RowCountsNote(
   { counts: { value, error }, now }: Pick<StoresData, "counts"> & { now: number },
 ) {
@@ -146,8 +139,8 @@ export function RowCountsNote(
   }
   return (
     <p class="muted spaced">
-      Counted by <a href={`/runs/${encodeURIComponent(value.run_id)}`}>{value.run_id}</a>,{" "}
-      <Ago at={value.at} now={now} />. <code>deno task doctor</code> counts them again.
+      Counted by <RunLink run_id={value.run_id} />, <Ago at={value.at} now={now} />.{" "}
+      <code>deno task doctor</code> counts them again.
     </p>
   );
 }
@@ -188,26 +181,20 @@ export function Models(
         />
       </Figures>
       <dl class="facts spaced">
-        <dt>Model</dt>
-        <dd>
+        <Fact name="Model">
           <code>{model}</code>
-        </dd>
-        <dt>Published</dt>
-        <dd>
-          <Time at={iso(Date.parse(at))} /> (<Ago at={at} now={now} />) by{" "}
-          <a href={`/runs/${encodeURIComponent(run_id)}`}>{run_id}</a>
-        </dd>
+        </Fact>
+        <Fact name="Published">
+          <Time at={iso(Date.parse(at))} /> (<Ago at={at} now={now} />) by <RunLink run_id={run_id} />
+        </Fact>
         {others.length > 0 && (
-          <>
-            <dt>Stored as well</dt>
-            <dd>
-              {others.map((each) => (
-                <div>
-                  <code>{each}</code>
-                </div>
-              ))}
-            </dd>
-          </>
+          <Fact name="Stored as well">
+            {others.map((each) => (
+              <div>
+                <code>{each}</code>
+              </div>
+            ))}
+          </Fact>
         )}
       </dl>
     </>
