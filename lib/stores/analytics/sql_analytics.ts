@@ -3,8 +3,6 @@ import type {
   Campaign,
   DirtyUser,
   EngagementEvent,
-  Health,
-  HealthOptions,
   Kind,
   PageOptions,
   Published,
@@ -26,6 +24,7 @@ import {
   type Steps,
   storableJson,
 } from "../engines/sql.ts";
+import { SqlStore } from "../engines/sql_store.ts";
 import { SqlTables } from "../engines/sql_tables.ts";
 import type { StoredTables } from "../runs/port.ts";
 import type { TombstoneStore } from "../tombstones/port.ts";
@@ -162,7 +161,7 @@ function statements(dialect: Dialect, counter: Counter) {
  * {@link AnalyticsStore} in SQL. Stats cover the campaigns that exist when they are built; events of a campaign that is deleted
  * stay, as they are what its users did.
  */
-export class SqlAnalytics implements AnalyticsStore {
+export class SqlAnalytics extends SqlStore implements AnalyticsStore {
   readonly tables: StoredTables;
   private readonly sql: ReturnType<typeof statements>;
   private readonly catalogue: KeyedTable<Campaign>;
@@ -177,7 +176,8 @@ export class SqlAnalytics implements AnalyticsStore {
    * array $1, in ascending user, time and id. A sort with a limit needs memory for no more rows than that, however many events
    * one user has.
    */
-  protected constructor(private readonly db: SqlDatabase, private readonly newestEvents: string) {
+  protected constructor(db: SqlDatabase, private readonly newestEvents: string) {
+    super(db);
     this.tables = new SqlTables(db, ANALYTICS_TABLES);
     this.catalogue = new KeyedTable(db, CAMPAIGNS);
     this.events = new KeyedTable(db, EVENTS);
@@ -531,14 +531,6 @@ export class SqlAnalytics implements AnalyticsStore {
     return this.rights.optedOut(options);
   }
 
-  inBulk<T>(work: () => Promise<T>): Promise<T> {
-    return this.db.inBulk(work);
-  }
-
-  compact(options: Abortable = {}): Promise<void> {
-    return this.db.compact(options);
-  }
-
   async counts({ signal }: Abortable = {}): Promise<AnalyticsCounts> {
     return (await this.db.read(() => get<AnalyticsCounts>(this.sql.counts), { ...WHOLE, signal }))!;
   }
@@ -548,14 +540,6 @@ export class SqlAnalytics implements AnalyticsStore {
     for await (const row of this.catalogue.rows(options)) digest.add(["campaign", { ...row }]);
     for await (const row of this.events.rows(options)) digest.add(["event", { ...row }]);
     return digest.hex();
-  }
-
-  health(options: HealthOptions = {}): Promise<Health> {
-    return this.db.health(options);
-  }
-
-  close(): Promise<void> {
-    return this.db.close();
   }
 }
 

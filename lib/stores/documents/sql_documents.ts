@@ -3,8 +3,6 @@ import { paged } from "../../core/batches.ts";
 import type {
   Abortable,
   DirtyUser,
-  Health,
-  HealthOptions,
   Message,
   PageOptions,
   QuarantinedRow,
@@ -23,6 +21,7 @@ import {
   type Steps,
   storableJson,
 } from "../engines/sql.ts";
+import { SqlStore } from "../engines/sql_store.ts";
 import { SqlTables } from "../engines/sql_tables.ts";
 import { SqlTombstones } from "../engines/tombstones.ts";
 import type {
@@ -46,14 +45,15 @@ const PAGE = 500;
 const SCAN = { timeout_ms: 60_000 };
 
 /** {@link DocumentStore} in SQL. Text has U+FFFD instead of U+0000 and lone surrogates. */
-export class SqlDocuments implements DocumentStore {
+export class SqlDocuments extends SqlStore implements DocumentStore {
   readonly tombstones: SqlTombstones;
   private readonly messages: KeyedTable<Message>;
   private readonly dirtyUsers: DirtyUsers;
   private readonly tables: SqlTables;
   private readonly sql: DocumentSql;
 
-  protected constructor(private readonly db: SqlDatabase) {
+  protected constructor(db: SqlDatabase) {
+    super(db);
     this.tombstones = new SqlTombstones(db, TOMBSTONES);
     this.messages = new KeyedTable(db, MESSAGES);
     this.dirtyUsers = new DirtyUsers(db, DIRTY_USERS);
@@ -222,14 +222,6 @@ export class SqlDocuments implements DocumentStore {
     return deleted;
   }
 
-  inBulk<T>(work: () => Promise<T>): Promise<T> {
-    return this.db.inBulk(work);
-  }
-
-  compact(options: Abortable = {}): Promise<void> {
-    return this.db.compact(options);
-  }
-
   async counts({ signal }: Abortable = {}): Promise<DocumentCounts> {
     const [counts] = await this.scan<DocumentCounts>(this.sql.counts, { signal });
     return counts!;
@@ -257,14 +249,6 @@ export class SqlDocuments implements DocumentStore {
   /** For a statement that reads all messages. */
   private scan<Row>(sql: string, options: Abortable): Promise<Row[]> {
     return this.db.read(() => all<Row>(sql), { ...SCAN, ...options });
-  }
-
-  health(options: HealthOptions = {}): Promise<Health> {
-    return this.db.health(options);
-  }
-
-  close(): Promise<void> {
-    return this.db.close();
   }
 }
 

@@ -1,5 +1,5 @@
 import { yieldToEventLoop } from "../../core/abort.ts";
-import type { Abortable, Health, HealthOptions } from "../../core/types.ts";
+import type { Abortable } from "../../core/types.ts";
 import type { Engagement } from "../analytics/port.ts";
 import type { IntentCount } from "../documents/port.ts";
 import {
@@ -13,6 +13,7 @@ import {
   type Steps,
   storableJson,
 } from "../engines/sql.ts";
+import { SqlStore } from "../engines/sql_store.ts";
 import { SqlTombstones } from "../engines/tombstones.ts";
 import { graphDigest } from "./digest.ts";
 import type {
@@ -46,14 +47,15 @@ interface Node {
  * {@link GraphStore} in SQL. A user, conversation, intent or campaign exists if an edge names it, and a campaign also if its
  * targets were set, even to none. Edges of the same time are ordered by campaign. Deletions count edges.
  */
-export class SqlGraph implements GraphStore {
+export class SqlGraph extends SqlStore implements GraphStore {
   readonly tombstones: SqlTombstones;
   private readonly sql: GraphSql;
 
   protected constructor(
-    private readonly db: SqlDatabase,
+    db: SqlDatabase,
     indexes: { readonly isIndexedByCampaign: boolean },
   ) {
+    super(db);
     this.tombstones = new SqlTombstones(db, TOMBSTONES);
     this.sql = graphSql(db.dialect, indexes);
   }
@@ -240,22 +242,6 @@ export class SqlGraph implements GraphStore {
   ): Promise<GraphEdges[Type][]> {
     const { ofOwners } = this.sql.edges[type]!;
     return this.db.query(() => all<GraphEdges[Type]>(ofOwners, storableJson(user_ids)), { signal });
-  }
-
-  inBulk<T>(work: () => Promise<T>): Promise<T> {
-    return this.db.inBulk(work);
-  }
-
-  compact(options: Abortable = {}): Promise<void> {
-    return this.db.compact(options);
-  }
-
-  health(options: HealthOptions = {}): Promise<Health> {
-    return this.db.health(options);
-  }
-
-  close(): Promise<void> {
-    return this.db.close();
   }
 }
 

@@ -1,6 +1,6 @@
 import { iso } from "../../core/clock.ts";
 import { ParleyError } from "../../core/errors.ts";
-import type { Abortable, Health, HealthOptions, Json } from "../../core/types.ts";
+import type { Abortable, Json } from "../../core/types.ts";
 import {
   all,
   allRows,
@@ -11,6 +11,7 @@ import {
   type SqlValue,
   type Steps,
 } from "../engines/sql.ts";
+import { SqlStore } from "../engines/sql_store.ts";
 import { SqlTables } from "../engines/sql_tables.ts";
 import {
   type Acknowledgement,
@@ -90,12 +91,13 @@ const START_SENT = { ...ATTEMPT_KEY, start_sent: "bigint" } as const;
  * Runs in SQL, for any number of processes. A commit is on disk when it is answered: a finished task stays finished. Locks are
  * taken in the order dag, run, pool.
  */
-export class SqlRuns implements RunStore {
+export class SqlRuns extends SqlStore implements RunStore {
   readonly tables: StoredTables;
   private readonly writer: RunWriter;
   private readonly recordedTexts: RecordedTexts;
 
-  protected constructor(private readonly db: SqlDatabase, private readonly lockNames: LockNames) {
+  protected constructor(db: SqlDatabase, private readonly lockNames: LockNames) {
+    super(db);
     this.writer = new RunWriter(db.dialect, lockNames);
     this.tables = new SqlTables(db, RUN_TABLES);
     this.recordedTexts = new RecordedTexts(db);
@@ -635,18 +637,6 @@ export class SqlRuns implements RunStore {
 
   replaceTexts(options: Parameters<RunStore["replaceTexts"]>[0]): Promise<number> {
     return this.recordedTexts.replace(options);
-  }
-
-  compact(options: Abortable = {}): Promise<void> {
-    return this.db.compact(options);
-  }
-
-  health(options: HealthOptions = {}): Promise<Health> {
-    return this.db.health(options);
-  }
-
-  close(): Promise<void> {
-    return this.db.close();
   }
 }
 

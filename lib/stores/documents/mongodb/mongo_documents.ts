@@ -37,6 +37,7 @@ import type {
   ReasonCount,
   StoredClassifier,
 } from "../port.ts";
+import { ServerStore } from "../../engines/server_store.ts";
 
 /** Rows that are written, read or deleted by one call. */
 const BATCH = 500;
@@ -60,7 +61,7 @@ type Outcomes = Map<string, { readonly outcome: keyof WriteCounts; readonly owne
  * {@link DocumentStore} in a MongoDB of version 4.4 or newer, standalone or not: it needs no transactions. The
  * database is the URL's path, by default `parley`. Lone surrogates in text become U+FFFD.
  */
-export class MongoDocuments implements DocumentStore {
+export class MongoDocuments extends ServerStore implements DocumentStore {
   readonly tombstones: MongoTombstones;
   private readonly connection: MongoConnection;
   private readonly dirtyUsers: MongoDirtyUsers;
@@ -69,6 +70,7 @@ export class MongoDocuments implements DocumentStore {
 
   /** `url` is `mongodb://user:password@host:port/database?authSource=admin`, or `mongodb+srv://`. */
   constructor(options: { url: URL; call_ms?: number }) {
+    super();
     this.connection = new MongoConnection({ ...options, prepare });
     this.tombstones = new MongoTombstones(this.connection);
     this.dirtyUsers = new MongoDirtyUsers(this.connection);
@@ -220,16 +222,6 @@ export class MongoDocuments implements DocumentStore {
     const { deletedCount } = await this.connection.run((db) => messagesOf(db).deleteMany(filter), limits);
     await this.dirtyUsers.forget(options.user_ids, options);
     return deletedCount;
-  }
-
-  /** Nothing: the server writes over the space of deleted documents. */
-  inBulk<T>(work: () => Promise<T>): Promise<T> {
-    return work();
-  }
-
-  // deno-lint-ignore require-await -- embedded stores have something to do
-  async compact({ signal }: Abortable = {}): Promise<void> {
-    signal?.throwIfAborted();
   }
 
   async counts({ signal }: Abortable = {}): Promise<DocumentCounts> {

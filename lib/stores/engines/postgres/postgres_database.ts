@@ -16,6 +16,7 @@ import { Postgres, type PostgresOptions } from "./postgres.ts";
 import { putRows } from "./put_rows.ts";
 import { isIn, recordset } from "./recordset.ts";
 import type { PgSession } from "./session.ts";
+import { ServerStore } from "../server_store.ts";
 
 /** Rows in a group of `writeEach`. */
 const GROUP_ROWS = 1_000;
@@ -76,11 +77,12 @@ function* lockNames(names: readonly string[]): Steps<void> {
 }
 
 /** {@link SqlDatabase} in one schema of a PostgreSQL database. */
-export class PostgresDatabase implements SqlDatabase {
+export class PostgresDatabase extends ServerStore implements SqlDatabase {
   readonly dialect = DIALECT;
   private readonly postgres: Postgres;
 
   constructor(options: PostgresOptions) {
+    super();
     this.postgres = new Postgres(options);
   }
 
@@ -94,10 +96,6 @@ export class PostgresDatabase implements SqlDatabase {
 
   write<T>(steps: () => Steps<T>, options: Limits = {}): Promise<T> {
     return this.postgres.write((session) => execute(session, steps()), options);
-  }
-
-  inBulk<T>(work: () => Promise<T>): Promise<T> {
-    return work();
   }
 
   async writeEach<Row, T>(
@@ -138,12 +136,6 @@ export class PostgresDatabase implements SqlDatabase {
    * vacuum has freed, and in its log and backups for as long as those are kept.
    */
   async scrub(): Promise<void> {}
-
-  /** Nothing, as {@link PostgresDatabase.scrub}: to rewrite tables is the administrator's decision, since it locks them. */
-  // deno-lint-ignore require-await -- the other engine has something to do
-  async compact({ signal }: Abortable = {}): Promise<void> {
-    signal?.throwIfAborted();
-  }
 
   health(options: Abortable = {}): Promise<Health> {
     return this.postgres.health(options);

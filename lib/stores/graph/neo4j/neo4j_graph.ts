@@ -18,6 +18,7 @@ import type {
   UserEdgeType,
 } from "../port.ts";
 import type { TombstoneStore } from "../../tombstones/port.ts";
+import { ServerStore } from "../../engines/server_store.ts";
 
 /** Edges that one transaction sets or deletes, about. */
 const BATCH = 1_000;
@@ -43,7 +44,7 @@ interface Owner<Edge> {
  * its targets were set. Users without edges are deleted; the other nodes stay for the next edge and are not counted.
  * The server overwrites deleted records when it needs their space, and keeps transaction logs as it is configured to.
  */
-export class Neo4jGraph implements GraphStore {
+export class Neo4jGraph extends ServerStore implements GraphStore {
   readonly tombstones: TombstoneStore = {
     add: async (options) => {
       for (const hashes of chunks(options.hashes, BATCH)) {
@@ -62,6 +63,7 @@ export class Neo4jGraph implements GraphStore {
 
   /** Throws `invalid` for a URL that is wrong; all other errors come from the first call. */
   constructor(options: Neo4jOptions) {
+    super();
     this.connection = new Neo4jConnection(options);
     this.namespace = this.connection.address.namespace;
   }
@@ -257,16 +259,6 @@ export class Neo4jGraph implements GraphStore {
   ): Promise<GraphEdges[Type][]> {
     const rows = await this.read<GraphEdges[UserEdgeType]>(cypher.EDGES[type], { ids: user_ids }, options);
     return rows.sort((a, b) => compareText(a.user_id, b.user_id)) as GraphEdges[Type][];
-  }
-
-  /** Nothing: the server writes over deleted records when it needs their space. */
-  inBulk<T>(work: () => Promise<T>): Promise<T> {
-    return work();
-  }
-
-  // deno-lint-ignore require-await -- embedded stores have something to do
-  async compact({ signal }: Abortable = {}): Promise<void> {
-    signal?.throwIfAborted();
   }
 
   private async hashes(statement: string, parameters: object, options: Abortable): Promise<string[]> {

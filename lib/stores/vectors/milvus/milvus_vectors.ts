@@ -22,6 +22,7 @@ import type {
   VectorStore,
 } from "../port.ts";
 import { faultOf, refuseFaults, unit } from "../rows.ts";
+import { ServerStore } from "../../engines/server_store.ts";
 
 type Signal = AbortSignal | undefined;
 
@@ -43,13 +44,14 @@ const SPARE = 16;
  *
  * There are no transactions: of two processes that write the same row at one time, the last wins.
  */
-export class MilvusVectors implements VectorStore {
+export class MilvusVectors extends ServerStore implements VectorStore {
   private readonly tables: Readonly<Record<Collection, MilvusTable>>;
   private readonly state: MilvusState;
   readonly tombstones: MilvusTombstones;
 
   /** `prefix` is that of this model's collections. */
   constructor(readonly model: ModelIdentity, { milvus, prefix }: { milvus: Milvus; prefix: string }) {
+    super();
     const table = (name: string) => new MilvusTable(milvus, `${prefix}${name}`);
     const tables = COLLECTIONS.map((name) => [name, table(name)]);
     this.tables = Object.fromEntries(tables) as Record<Collection, MilvusTable>;
@@ -302,16 +304,6 @@ export class MilvusVectors implements VectorStore {
       await this.tables[collection].delete(filter, signal);
     }
     return deleted;
-  }
-
-  /** Nothing: the server compacts by itself. */
-  inBulk<T>(work: () => Promise<T>): Promise<T> {
-    return work();
-  }
-
-  // deno-lint-ignore require-await -- embedded stores have something to do
-  async compact({ signal }: Abortable = {}): Promise<void> {
-    signal?.throwIfAborted();
   }
 
   async counts({ signal }: Abortable = {}): Promise<VectorCounts> {

@@ -37,6 +37,7 @@ import {
   verifyBuilds,
 } from "./builds.ts";
 import { decodeVector, encodeVector, realArray } from "./encoding.ts";
+import { ServerStore } from "../../engines/server_store.ts";
 
 /** Rows that one transaction writes, or one query reads, at most. */
 const PAGE_ROWS = 500;
@@ -61,7 +62,7 @@ const OF_COLLECTION = "model = $1 AND collection = $2";
  * count as one. `build` is one transaction: one that ends early leaves nothing. It adds what is new to the graph of the build
  * before it, or makes a new one if much has changed. Erased rows leave all versions at once; their bytes leave the server's files with the next vacuum.
  */
-export class PostgresVectors implements VectorStore {
+export class PostgresVectors extends ServerStore implements VectorStore {
   readonly tombstones: TombstoneStore = {
     add: ({ hashes, signal }) => this.addTombstones(hashes, { signal }),
     page: ({ after, limit, signal }) =>
@@ -77,6 +78,7 @@ export class PostgresVectors implements VectorStore {
   private readonly builds: BuildCache;
 
   constructor(readonly model: ModelIdentity, private readonly db: Postgres) {
+    super();
     this.tag = modelTag(model);
     this.builds = new BuildCache(db, this.tag);
   }
@@ -400,16 +402,6 @@ export class PostgresVectors implements VectorStore {
     const sql = `SELECT user_hash FROM vector_tombstones WHERE model = $1 AND ${condition}`;
     const rows = await this.db.all<{ user_hash: string }>(sql, [this.tag, ...values], options);
     return rows.map(({ user_hash }) => user_hash);
-  }
-
-  /** Nothing: to rewrite tables is the administrator's decision, since it locks them. */
-  inBulk<T>(work: () => Promise<T>): Promise<T> {
-    return work();
-  }
-
-  // deno-lint-ignore require-await -- embedded stores have something to do
-  async compact({ signal }: Abortable = {}): Promise<void> {
-    signal?.throwIfAborted();
   }
 
   counts(options: Abortable = {}): Promise<VectorCounts> {
