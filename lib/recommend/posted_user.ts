@@ -84,14 +84,10 @@ async function isOptedOut({ user_id, trace, stores: { analytics } }: StoredUserO
 /** The user's rows; null if a store does not respond. */
 async function readStoredRows(options: StoredUserOptions): Promise<UserRows | null> {
   const { user_id, trace, stores: { analytics, documents } } = options;
-  const { users: [stored] } = await trace.timed(
+  const { users: [stored] } = await trace.callTimed(
     "documents",
-    () =>
-      trace.callStore(
-        "documents",
-        { users: [] as UserRows[] },
-        (signal) => readUserRows({ documents, analytics, user_ids: [user_id], signal }),
-      ),
+    { users: [] as UserRows[] },
+    (signal) => readUserRows({ documents, analytics, user_ids: [user_id], signal }),
   );
   return stored ?? null;
 }
@@ -119,7 +115,7 @@ function meansOf(options: PostedOptions, stored_ids: ReadonlySet<string>): UserM
     classify: (messages) => classify(options, stored_ids, messages),
     repurchaseDays: async (campaign_ids) => {
       const read = (signal: AbortSignal) => analytics.campaigns({ campaign_ids, signal });
-      const campaigns = await trace.timed("analytics", () => trace.callStore("analytics", [], read));
+      const campaigns = await trace.callTimed("analytics", [], read);
       return new Map(
         campaigns.flatMap(({ campaign_id, repurchase_days: days }) =>
           days === null ? [] : [[campaign_id, days]]
@@ -143,10 +139,10 @@ async function embed(
   }
   const stored = (hashes: readonly string[]) => storedVectors(options, hashes);
   const more = hasTime === undefined ? {} : { hasTime };
-  return await trace.timed(
+  return await trace.callTimed(
     "embeddings",
-    () =>
-      trace.callStore("embeddings", none, (signal) => vectors.of({ texts, model, stored, signal, ...more })),
+    none,
+    (signal) => vectors.of({ texts, model, stored, signal, ...more }),
   );
 }
 

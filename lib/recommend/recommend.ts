@@ -131,18 +131,14 @@ export async function recommendTo(user: KnownUser, options: RecommendOptions): P
   });
   const known_ids = named_are_known ? user.named : [];
   const vetoes = new Vetoes(user.negations, clock.now());
-  const { rows, suppressed } = await trace.timed(
+  const { rows, suppressed } = await trace.callTimed(
     "analytics",
-    () =>
-      trace.callStore(
-        "analytics",
-        NO_ROWS,
-        (signal) =>
-          readRows(
-            { ...options, epoch, newCampaigns, known_ids, vetoes, final: user.final, signal },
-            candidates,
-            weights,
-          ),
+    NO_ROWS,
+    (signal) =>
+      readRows(
+        { ...options, epoch, newCampaigns, known_ids, vetoes, final: user.final, signal },
+        candidates,
+        weights,
       ),
   );
   const chosen = await trace.timed(
@@ -165,14 +161,10 @@ export async function recommendTo(user: KnownUser, options: RecommendOptions): P
     suppressed,
     vetoes,
   });
-  const causes = await trace.timed(
+  const causes = await trace.callTimed(
     "analytics",
-    () =>
-      trace.callStore(
-        "analytics",
-        NO_CAUSES,
-        (signal) => readCauses({ ...options, epoch, signal }, page, evidence),
-      ),
+    NO_CAUSES,
+    (signal) => readCauses({ ...options, epoch, signal }, page, evidence),
   );
   const ends = [
     ...page.flatMap((ranked) => ranked.campaign.ends_at ?? []),
@@ -205,16 +197,12 @@ function answerHeader(
 export async function readUser(options: RecommendOptions & { user_id: string }): Promise<KnownUser> {
   const { trace, user_id, stores: { graph } } = options;
   const [vector, graphData, inAnalytics] = await Promise.all([
-    trace.timed("vectors", () =>
-      trace.callStore("vectors", null, async (signal) => {
-        const store = await vectorStore({ ...options, signal });
-        const profiles = await store.get({ collection: "profiles", ids: [user_id], signal });
-        return profiles.get(user_id) ?? null;
-      })),
-    trace.timed(
-      "graph",
-      () => trace.callStore("graph", NO_GRAPH_DATA, (signal) => readUserGraph({ graph, user_id, signal })),
-    ),
+    trace.callTimed("vectors", null, async (signal) => {
+      const store = await vectorStore({ ...options, signal });
+      const profiles = await store.get({ collection: "profiles", ids: [user_id], signal });
+      return profiles.get(user_id) ?? null;
+    }),
+    trace.callTimed("graph", NO_GRAPH_DATA, (signal) => readUserGraph({ graph, user_id, signal })),
     readUserAnalytics(options),
   ]);
   return { ...graphData, ...inAnalytics, vector };
@@ -227,15 +215,11 @@ export async function readUserAnalytics(
     stores: Pick<RecommendOptions["stores"], "analytics">;
   },
 ): Promise<Pick<KnownUser, "words" | "named" | "negations" | "final">> {
-  const [words, final] = await trace.timed(
-    "analytics",
-    () =>
-      trace.callStore("analytics", NOTHING_FINAL, (signal) =>
-        Promise.all([
-          analytics.profileWords({ user_id, signal }),
-          analytics.finalEngagement({ user_id, signal }),
-        ])),
-  );
+  const [words, final] = await trace.callTimed("analytics", NOTHING_FINAL, (signal) =>
+    Promise.all([
+      analytics.profileWords({ user_id, signal }),
+      analytics.finalEngagement({ user_id, signal }),
+    ]));
   const { words: counts, named, negations } = words ?? NO_WORDS;
   return { words: counts, named, negations, final };
 }
@@ -257,26 +241,23 @@ async function findSourceResults(
   const { trace, user_id, intent, wordingHits, newCampaigns, stores: { graph } } = options;
   const { version } = options.published;
   const { vector } = user;
-  const hits = vector === null
-    ? NO_SIMILAR
-    : await trace.timed("vectors", () =>
-      trace.callStore("vectors", NO_SIMILAR, async (signal) => {
-        const store = await vectorStore({ ...options, signal });
-        const [conversations, campaigns] = await Promise.all([
-          findConversations({ store, version, vector, signal }),
-          findCampaigns({ store, version, vector, newCampaigns, signal }),
-        ]);
-        return { conversations, campaigns };
-      }));
-  const [similar, targets, requested] = await trace.timed(
+  const hits = vector === null ? NO_SIMILAR : await trace.callTimed("vectors", NO_SIMILAR, async (signal) => {
+    const store = await vectorStore({ ...options, signal });
+    const [conversations, campaigns] = await Promise.all([
+      findConversations({ store, version, vector, signal }),
+      findCampaigns({ store, version, vector, newCampaigns, signal }),
+    ]);
+    return { conversations, campaigns };
+  });
+  const [similar, targets, requested] = await trace.callTimed(
     "graph",
-    () =>
-      trace.callStore("graph", [NO_NEIGHBOURS, [], []], (signal) =>
-        Promise.all([
-          findNeighbours({ graph, vectorHits: hits.conversations, wordingHits, user_id, signal }),
-          findTargets({ graph, intents: user.intents.map((intent) => intent.intent), signal }),
-          findTargets({ graph, intents: intent === undefined ? [] : [intent], signal }),
-        ])),
+    [NO_NEIGHBOURS, [], []],
+    (signal) =>
+      Promise.all([
+        findNeighbours({ graph, vectorHits: hits.conversations, wordingHits, user_id, signal }),
+        findTargets({ graph, intents: user.intents.map((intent) => intent.intent), signal }),
+        findTargets({ graph, intents: intent === undefined ? [] : [intent], signal }),
+      ]),
   );
   const { campaigns } = hits;
   return { ...similar, campaigns, targets, asked: requested.map(({ campaign_id }) => campaign_id) };
@@ -421,14 +402,10 @@ async function explore(
     .filter((id) => !never.has(id) && !shown?.has(id));
   const campaign_ids = drawUncertain(uncertain, random);
   const { campaign_rows, epoch, published: { version } } = options;
-  const rows = await trace.timed(
+  const rows = await trace.callTimed(
     "analytics",
-    () =>
-      trace.callStore(
-        "analytics",
-        [],
-        (signal) => campaign_rows.showable({ version, epoch, campaign_ids, now: iso(clock.now()), signal }),
-      ),
+    [],
+    (signal) => campaign_rows.showable({ version, epoch, campaign_ids, now: iso(clock.now()), signal }),
   );
   return await trace.timed("rank", () => {
     candidates.add(campaign_ids);

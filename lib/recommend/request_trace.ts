@@ -51,6 +51,11 @@ export class RequestTrace {
     }
   }
 
+  /** As {@link callStore}; adds the time to the stage of that store. */
+  callTimed<T, F>(store: StoreName, fallback: F, body: (signal: AbortSignal) => Promise<T>): Promise<T | F> {
+    return this.timed(store, () => this.callStore(store, fallback, body));
+  }
+
   /** Whether less than this share of the time for an answer is over. */
   hasTime(share: number): boolean {
     return performance.now() - this.startedAt < share * this.answer_ms;
