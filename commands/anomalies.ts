@@ -33,7 +33,6 @@ export async function showAnomalies(
   return anomalies.health.status === "critical" ? EXIT.failed : EXIT.ok;
 }
 
-/** Acknowledges an open anomaly. */
 export async function acknowledgeAnomaly(
   config: Config,
   id: string,

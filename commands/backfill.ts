@@ -90,7 +90,6 @@ function cells({ backfill_id, from_day, to_day, cancelled_at, runs }: BackfillPr
   return [backfill_id, from_day, to_day, state, ...[queued, running, success, failed, cancelled].map(String)];
 }
 
-/** Ends a backfill. */
 export function endBackfill(
   config: Config,
   backfill_id: string,

@@ -28,7 +28,6 @@ export class EvaluateProgress {
     console.error(line);
   }
 
-  /** Takes the line away. */
   clear(): void {
     if (this.drawn) this.write("\r\x1b[K");
     this.drawn = false;

@@ -21,7 +21,6 @@ export interface ReportedFinding extends IdentifiedFinding {
 /** Warnings that a setting ends. */
 const OF_SETTINGS: ReadonlySet<string> = new Set(["no_sources", "source_emptied", "intents_unset"]);
 
-/** An anomaly as a finding. */
 export function findingOf(anomaly: Pick<Anomaly, keyof Finding | "subject">): IdentifiedFinding {
   const { code, severity, figure, expected, text } = anomaly;
   return {

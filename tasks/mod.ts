@@ -9,7 +9,6 @@ import { reembed, type ReembedSettings } from "./reembed.ts";
 /** What all dags together are set to. */
 type DagSettings = BackupSettings & NightlySettings & ReembedSettings & EvaluateSettings;
 
-/** Every dag that Parley runs. */
 export function defineDags(settings: DagSettings) {
   return [
     nightly(settings),

@@ -8,7 +8,6 @@ export type JsonObject = { readonly [key: string]: Json };
 
 export type Role = "user" | "assistant";
 
-/** One message of a conversation. */
 export interface Message {
   readonly message_id: string;
   readonly user_id: string;
@@ -42,7 +41,6 @@ export interface Campaign {
 export const EVENT_TYPES = ["impression", "click", "conversion", "dismissal"] as const;
 export type EventType = typeof EVENT_TYPES[number];
 
-/** One engagement of a user with a campaign. */
 export interface EngagementEvent {
   readonly event_id: string;
   readonly user_id: string;

@@ -1,4 +1,3 @@
-/** The part of a task that the graph is made of. */
 interface Node {
   readonly id: string;
   readonly needs?: readonly string[];

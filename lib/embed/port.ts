@@ -1,6 +1,5 @@
 import type { Abortable, ModelIdentity } from "../core/types.ts";
 
-/** What to embed. */
 export interface EmbedOptions extends Abortable {
   readonly texts: readonly string[];
   /**

@@ -12,7 +12,6 @@ import { pack, rankBy } from "./rescore.ts";
 import type { WithParley } from "./fold_parley.ts";
 import { type Dataset, type Split, splitRows } from "./splits.ts";
 
-/** Options of an evaluation. */
 export interface EvaluationOptions {
   readonly split: Split;
   /** Number of folds, for splits that have any, and of groups of users that weights are chosen for. */
@@ -22,7 +21,6 @@ export interface EvaluationOptions {
   readonly choose_weights: boolean;
 }
 
-/** The results of an evaluation. */
 export interface EvaluationReport extends Pick<EvaluationOptions, "split" | "seed"> {
   readonly folds: number;
   readonly queries: number;

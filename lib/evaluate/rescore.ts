@@ -12,7 +12,6 @@ const MAX_ROWS = 100;
 /** Values are rounded to four decimals, so that 16 bits hold one as it is. */
 const SCALE = 10_000;
 
-/** The campaigns of a fold. */
 export interface FoldCatalogue {
   readonly campaigns: Pick<ReadonlyMap<string, Campaign>, "get">;
   /** All campaigns with stats, the most popular first. */
@@ -62,7 +61,6 @@ function bestCandidates({ present, candidates }: CandidateSet, weights: Sources)
   return scored.sort(byScore).slice(0, MAX_ROWS);
 }
 
-/** These weights without one source. */
 export function without(source: Source, weights: Sources): Sources {
   return { ...weights, [source]: 0 };
 }

@@ -2,7 +2,6 @@ import { compareText } from "../core/text.ts";
 import type { Campaign, EngagementEvent, Message } from "../core/types.ts";
 import { seededRandom, shuffle } from "../core/random.ts";
 
-/** The rows of an evaluation. */
 export interface Dataset {
   readonly campaigns: readonly Campaign[];
   readonly messages: readonly Message[];

@@ -9,7 +9,6 @@ const NAME = new RegExp(`\\.(${EXPORT_FORMATS.join("|")})((?:\\.new)?\\.part)?$`
 /** Characters that are written at a time while users are taken out of a file. */
 const CHUNK_LENGTH = 262_144;
 
-/** A file of an export that grows. */
 interface UnfinishedExport {
   /** Where the whole file will be. */
   readonly path: string;

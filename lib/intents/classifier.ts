@@ -3,7 +3,6 @@ import { scopeScore } from "./calibrate.ts";
 import { probabilitiesOf, scoreIntents, topClasses } from "./oos_features.ts";
 import type { FittedModel } from "./fit.ts";
 
-/** The classification of a text. */
 export interface ClassifiedText {
   /** The best intent; null if the text is out of scope. */
   readonly intent: string | null;

@@ -12,7 +12,6 @@ import { fitLogistic } from "../ml/logistic_regression.ts";
 import { matrixOf, yieldIfDue } from "../ml/matrix.ts";
 import { fitWhitening, whitenAll } from "../ml/whitening.ts";
 
-/** A fitted classifier. */
 export interface FittedModel {
   /** In ascending order; a class is an index of it. */
   readonly intents: readonly string[];

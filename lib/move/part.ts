@@ -8,7 +8,6 @@ import type { VectorStores } from "../stores/vectors/port.ts";
 export const ROLES = ["documents", "vectors", "graph", "analytics", "runs"] as const;
 export type Role = typeof ROLES[number];
 
-/** The stores of one place. */
 export interface Stores {
   readonly documents: DocumentStore;
   readonly vectors: VectorStores;

@@ -10,7 +10,6 @@ import type { RunStore } from "../stores/runs/port.ts";
 import type { TombstoneStore } from "../stores/tombstones/port.ts";
 import type { VectorStore, VectorStores } from "../stores/vectors/port.ts";
 
-/** The stores with rows of users. */
 export interface UserStores {
   readonly documents: DocumentStore;
   readonly analytics: AnalyticsStore;

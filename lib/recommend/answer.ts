@@ -19,7 +19,6 @@ export type Source = typeof SOURCES[number];
 /** Evidence by source, each 0..1 on a scale of its own that is the same for all users, in four decimals. */
 export type Sources = Readonly<Record<Source, number>>;
 
-/** What every request asks for. */
 export interface PageOptions extends CampaignConditions {
   /** At most so many items, 1..100. */
   readonly k: number;
@@ -31,7 +30,6 @@ export interface PageOptions extends CampaignConditions {
   readonly cursor?: string | undefined;
 }
 
-/** A request for a stored user. */
 export interface RecommendationRequest extends PageOptions {
   readonly user_id: string;
 }

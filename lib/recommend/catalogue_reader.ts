@@ -75,7 +75,6 @@ export class CatalogueReader {
     return names;
   }
 
-  /** The catalogue's epoch now. */
   async epoch({ signal }: Abortable = {}): Promise<number> {
     return (await this.stores.analytics.epochs({ user_id: "", signal })).catalogue;
   }

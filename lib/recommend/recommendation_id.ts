@@ -23,7 +23,6 @@ interface AnswerFacts {
   readonly diversity?: number | undefined;
 }
 
-/** An answer's id as its parts. */
 export interface RecommendationId extends AnswerFacts {
   /** Null if the answer was not for a stored user. */
   readonly user_id: string | null;

@@ -22,13 +22,11 @@ export const WEIGHTS: Sources = Object.freeze({
 /** Added to each source, so that a campaign which a source does not know is ranked lower and not excluded. */
 const EPSILON = 0.01;
 
-/** A campaign with its score. */
 export interface Scored extends Pick<CampaignRow, "campaign"> {
   /** 0..1. */
   readonly score: number;
 }
 
-/** A campaign with its features and score. */
 export interface Ranked extends CampaignRow, Scored {
   readonly features: Features;
   readonly sources: Sources;

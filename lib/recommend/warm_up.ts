@@ -17,7 +17,6 @@ export const MAX_WARM_UP_MS = 60_000;
 const PATIENT_ANSWER_MS = 30_000;
 /** How long a health check may take. */
 const MAX_HEALTH_MS = 5_000;
-/** Pause between two attempts. */
 const PAUSE_MS = 200;
 /** Users whose answers are asked for. */
 const USERS = 2;
@@ -41,7 +40,6 @@ export interface WarmUpOptions {
   /** The one that answers users. */
   readonly recommender: Recommender;
   readonly clock: Clock;
-  /** Ends the warm-up. */
   readonly signal: AbortSignal;
 }
 

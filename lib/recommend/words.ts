@@ -9,7 +9,6 @@ import type { CampaignStore, ConversationWords, ProfileWords } from "../stores/a
 /** Campaigns read at a time. */
 const PAGE = 1_000;
 
-/** The names of all campaigns. */
 export async function readCampaignNames(
   analytics: Pick<CampaignStore, "campaignPage">,
   { signal }: Abortable = {},

@@ -1,6 +1,5 @@
 import { type ErrorCode, messageOf, ParleyError } from "../core/errors.ts";
 
-/** Where rows come from. */
 export interface Source {
   /** The file's path as given, or `stdin`. */
   readonly uri: string;

@@ -22,7 +22,6 @@ import { CachedRead } from "./cached_read.ts";
 const SCRAPE_LIMITS = Object.freeze({ recent: 100, live: 1_000, in_full: 20 });
 const SECONDS = [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 1_800, 3_600, 7_200];
 
-/** Points of the gauges. */
 interface RunGauges {
   readonly runs: readonly MetricPoint[];
   readonly tasks: readonly MetricPoint[];

@@ -22,7 +22,6 @@ const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIO
 /** Counted from 0: a rate does not show an outage with which its series begins. */
 const DEGRADABLE = ["cache", "vectors", "graph", "analytics", "time"];
 
-/** How one request came out. */
 export interface RequestOutcome {
   readonly method: string;
   readonly status: number;
@@ -95,7 +94,6 @@ export class ServingMetrics {
     for (const store of new Set([...failures.keys(), ...degraded])) this.degraded.withLabels({ store }).n++;
   }
 
-  /** Adds to the window. */
   addToWindow(request: RequestOutcome, answer: { cache?: string | undefined; degraded?: unknown }): void {
     const { status, ms } = request;
     const hit = answer.cache === "hit" || answer.cache === "stale";

@@ -11,7 +11,6 @@ const MINUTES_PER_HOUR = 60;
 const PER_DOUBLING = 8;
 const BUCKETS = 28 * PER_DOUBLING;
 
-/** One request. */
 interface RequestSample {
   readonly ms: number;
   readonly error: boolean;

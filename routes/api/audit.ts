@@ -1,7 +1,7 @@
 import { z } from "../../deps.ts";
 import type { AuditStore } from "../../lib/stores/runs/port.ts";
 import { apiEndpoint } from "../http/api_endpoint.ts";
-import { cursorOf, partsOf } from "../http/cursor.ts";
+import { cursorParameter, NEXT, pageOf, partsOf } from "../http/cursor.ts";
 import { queryOf, wholeNumber } from "../http/parameters.ts";
 
 /** `AuditEntry` of lib/stores/runs/port.ts. */
@@ -23,7 +23,6 @@ const ENTRY = z.lazy(() =>
   }).meta({ id: "AuditEntry" })
 );
 
-/** `GET /audit?limit=100&cursor=`. */
 export const audit = apiEndpoint({
   method: "GET",
   route: "/audit",
@@ -41,8 +40,7 @@ export const audit = apiEndpoint({
       default: 100,
       description: "At most so many entries.",
     }),
-    cursor: z.string("cursor must be given once").describe("The `next` of the page before.")
-      .exactOptional(),
+    cursor: cursorParameter,
   }),
   responses: {
     200: {
@@ -50,7 +48,7 @@ export const audit = apiEndpoint({
       schema: z.lazy(() =>
         z.object({
           entries: z.array(ENTRY),
-          next: z.string().nullable().describe("The cursor of the next page; null after the last."),
+          next: NEXT,
         }).meta({ id: "AuditPage" })
       ),
     },
@@ -61,9 +59,7 @@ export const audit = apiEndpoint({
     async ({ query: { limit, cursor } }) => {
       const before = cursor === undefined ? {} : { before: seqOf(cursor) };
       const found = await runs.auditEntries({ ...before, limit: limit + 1 });
-      const page = found.slice(0, limit);
-      const last = page.at(-1);
-      const next = found.length > limit && last !== undefined ? cursorOf([`${last.seq}`]) : null;
+      const { page, next } = pageOf(found, limit, ({ seq }) => [`${seq}`]);
       const entries = page.map(({ seq: _, ...entry }) => entry);
       return Response.json({ entries, next }, { headers: { "cache-control": "no-store" } });
     },

@@ -57,7 +57,6 @@ const NewBackfill = z.strictObject({
   params: z.record(z.string(), z.unknown(), "params must be an object").default({}),
 });
 
-/** `POST /pipeline/backfills` with `{ dag_id, from, to, … }`. */
 export const startBackfillRuns = apiEndpoint({
   method: "POST",
   route: "/pipeline/backfills",
@@ -92,7 +91,6 @@ export const startBackfillRuns = apiEndpoint({
   },
 });
 
-/** `GET /pipeline/backfills?dag=`. */
 export const listBackfills = apiEndpoint({
   method: "GET",
   route: "/pipeline/backfills",
@@ -116,7 +114,6 @@ export const listBackfills = apiEndpoint({
 
 const PARAMS = z.object({ backfill_id: idParameter("backfill_id", "The backfill.") });
 
-/** `GET /pipeline/backfills/:backfill_id`. */
 export const readBackfill = apiEndpoint({
   method: "GET",
   route: "/pipeline/backfills/:backfill_id",
@@ -131,7 +128,6 @@ export const readBackfill = apiEndpoint({
     respond(await backfillOf(runs, backfill_id)),
 });
 
-/** `POST /pipeline/backfills/:backfill_id/cancel` with `{}`. */
 export const cancelBackfillRuns = apiEndpoint({
   method: "POST",
   route: "/pipeline/backfills/:backfill_id/cancel",

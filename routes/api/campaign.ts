@@ -6,7 +6,6 @@ import { apiEndpoint } from "../http/api_endpoint.ts";
 import { idParameter } from "../http/parameters.ts";
 import { CAMPAIGN, campaignBody, VERSION } from "./campaign_schemas.ts";
 
-/** `GET /campaigns/:campaign_id`. */
 export const campaign = apiEndpoint({
   method: "GET",
   route: "/campaigns/:campaign_id",

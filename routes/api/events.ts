@@ -1,7 +1,6 @@
 import { eventInput } from "../../lib/schema/event.ts";
 import { batchEndpoint } from "../http/batch.ts";
 
-/** `POST /events`: stores engagement; a dismissal or conversion counts in the next answer. */
 export const writeEvents = batchEndpoint({
   kind: "events",
   operation: "writeEvents",

@@ -1,9 +1,8 @@
+import { cursorOf, cursorParameter, NEXT, partsOf } from "../http/cursor.ts";
 import { z } from "../../deps.ts";
-import { ParleyError } from "../../lib/core/errors.ts";
 import { wordsOf } from "../../lib/core/text.ts";
 import { readCampaignPage } from "../../lib/recommend/campaign_page.ts";
 import { parseFilter } from "../../lib/recommend/filter.ts";
-import { parseId } from "../../lib/schema/ids.ts";
 import type { AnalyticsStore } from "../../lib/stores/analytics/port.ts";
 import { apiEndpoint } from "../http/api_endpoint.ts";
 import { filterText, idParameter, queryOf, wholeNumber } from "../http/parameters.ts";
@@ -14,7 +13,6 @@ const MAX_QUERY_CHARACTERS = 200;
 const STATUS_RULE = `status must be one of ${STATUSES.join(", ")}, given once`;
 const QUERY_RULE = `q must have at most ${MAX_QUERY_CHARACTERS} characters, and be given once`;
 
-/** `GET /campaigns?q=trail&category=shoes&status=active&limit=20&cursor=…`. */
 export const findCampaigns = apiEndpoint({
   method: "GET",
   route: "/campaigns",
@@ -37,8 +35,7 @@ export const findCampaigns = apiEndpoint({
     filter: filterText.exactOptional(),
     limit: wholeNumber("limit", { min: 1, max: 100, description: "At most so many campaigns." })
       .default(DEFAULT_LIMIT),
-    cursor: z.string("cursor must be given once").describe("The `next` of the page before.")
-      .exactOptional(),
+    cursor: cursorParameter,
   }),
   responses: {
     200: {
@@ -47,7 +44,7 @@ export const findCampaigns = apiEndpoint({
         z.object({
           version: VERSION,
           campaigns: z.array(CAMPAIGN),
-          next: z.string().nullable().describe("The cursor of the next page; null after the last."),
+          next: NEXT,
         }).meta({ id: "CampaignPage" })
       ),
     },
@@ -60,7 +57,7 @@ export const findCampaigns = apiEndpoint({
   ) =>
   async ({ query: { q = "", filter, limit, cursor, ...search }, context }) => {
     const words = wordsOf(q);
-    const after = cursor === undefined ? null : idOf(cursor);
+    const after = cursor === undefined ? null : partsOf(cursor, 1)[0]!;
     // Nothing has the words of a text without any.
     const isEmpty = q.trim() !== "" && words.length === 0;
     const { signal } = context.req.raw;
@@ -74,22 +71,8 @@ export const findCampaigns = apiEndpoint({
       signal,
     });
     const rows = isEmpty ? [] : page.rows;
-    const next = page.next === null || isEmpty ? null : cursorOf(page.next);
+    const next = page.next === null || isEmpty ? null : cursorOf([page.next]);
     const body = { version: page.version, campaigns: rows.map(campaignBody), next };
     return Response.json(body, { headers: { "cache-control": "no-store", vary: "accept" } });
   },
 });
-
-/** Opaque, so that what it holds may change. */
-function cursorOf(campaign_id: string): string {
-  return new TextEncoder().encode(campaign_id).toBase64({ alphabet: "base64url", omitPadding: true });
-}
-
-function idOf(cursor: string): string {
-  try {
-    const bytes = Uint8Array.fromBase64(cursor, { alphabet: "base64url" });
-    return parseId("cursor", new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch {
-    throw new ParleyError("invalid", "cursor is not the next of a page before");
-  }
-}

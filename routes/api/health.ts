@@ -85,7 +85,6 @@ async function checkStore(name: typeof STORE_NAMES[number], stores: ReadyStores)
   throw emptied;
 }
 
-/** `GET /healthz`. */
 export const healthz = apiEndpoint({
   method: "GET",
   route: "/healthz",
@@ -116,7 +115,6 @@ export const healthz = apiEndpoint({
   },
 });
 
-/** `GET /readyz`. */
 export const readyz = apiEndpoint({
   method: "GET",
   route: "/readyz",

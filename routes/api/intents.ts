@@ -55,7 +55,6 @@ interface ClassifyOptions {
   readonly classify_ms?: number;
 }
 
-/** `POST /intents/classify` with `{ texts: [..], top?: 3 }`. */
 export const classifyIntents = apiEndpoint({
   method: "POST",
   route: "/intents/classify",

@@ -1,7 +1,6 @@
 import { messageInput } from "../../lib/schema/message.ts";
 import { batchEndpoint } from "../http/batch.ts";
 
-/** `POST /messages`: stores messages; their users' next answers know them. */
 export const writeMessages = batchEndpoint({
   kind: "messages",
   operation: "writeMessages",

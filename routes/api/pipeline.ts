@@ -148,7 +148,6 @@ export interface PipelineView {
   readonly serving?: () => readonly ServingSpan[];
 }
 
-/** `GET /pipeline/summary?days=30`. */
 export const pipelineSummary = apiEndpoint({
   method: "GET",
   route: "/pipeline/summary",
@@ -220,7 +219,6 @@ const Acknowledge = z.strictObject({
 });
 const MAX_BYTES = 4_096;
 
-/** `POST /pipeline/anomalies/acknowledge` with `{ id, until, by? }`. */
 export const acknowledgeAnomaly = apiEndpoint({
   method: "POST",
   route: "/pipeline/anomalies/acknowledge",

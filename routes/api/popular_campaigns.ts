@@ -7,7 +7,6 @@ import { DEGRADED, LISTED, STATS, statsBody, VERSION } from "./campaign_schemas.
 
 const DEFAULT_K = 10;
 
-/** `GET /popular?k=10&category=shoes&intent=x`. */
 export const popularCampaigns = apiEndpoint({
   method: "GET",
   route: "/popular",

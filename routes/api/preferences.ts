@@ -13,7 +13,6 @@ const PREFERENCES = z.strictObject({
   ),
 }, BODY_RULE).meta({ id: "Preferences" });
 
-/** `PUT /users/:user_id/preferences`. */
 export const putPreferences = apiEndpoint({
   method: "PUT",
   route: "/users/:user_id/preferences",

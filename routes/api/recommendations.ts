@@ -286,7 +286,6 @@ export const postRecommendations = apiEndpoint({
   },
 });
 
-/** `POST /recommendations/:id/next`. */
 export const nextRecommendations = apiEndpoint({
   method: "POST",
   route: "/recommendations/:id/next",

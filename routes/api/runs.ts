@@ -19,10 +19,9 @@ import {
   taskInstance,
 } from "../../lib/stores/runs/port.ts";
 import { apiEndpoint } from "../http/api_endpoint.ts";
-import { cursorOf, partsOf } from "../http/cursor.ts";
+import { cursorParameter, NEXT, pageOf, partsOf } from "../http/cursor.ts";
 import { idParameter, queryOf, wholeNumber } from "../http/parameters.ts";
 
-/** What the endpoints of runs need. */
 export interface RunOptions {
   readonly stores: { readonly runs: RunStore };
   readonly clock: Clock;
@@ -87,7 +86,6 @@ const RUN_DETAILS = z.lazy(() => {
 /** Statuses of runs: those of `GET /pipeline/runs?state=`, which the store knows. */
 const STATE_RULE = `state must be one of ${RUN_STATES.join(", ")}, given once`;
 
-/** `GET /pipeline/runs?dag=&state=&limit=&cursor=`. */
 export const listRuns = apiEndpoint({
   method: "GET",
   route: "/pipeline/runs",
@@ -104,8 +102,7 @@ export const listRuns = apiEndpoint({
       default: PER_PAGE,
       description: "At most so many runs.",
     }),
-    cursor: z.string("cursor must be given once").describe("The `next` of the page before.")
-      .exactOptional(),
+    cursor: cursorParameter,
   }),
   responses: {
     200: {
@@ -113,7 +110,7 @@ export const listRuns = apiEndpoint({
       schema: z.lazy(() =>
         z.object({
           runs: z.array(RUN),
-          next: z.string().nullable().describe("The cursor of the next page; null after the last."),
+          next: NEXT,
         }).meta({ id: "RunPage" })
       ),
     },
@@ -127,9 +124,7 @@ export const listRuns = apiEndpoint({
       ...cursor !== undefined && { after: { created_at, run_id } },
       limit: limit + 1,
     });
-    const page = found.slice(0, limit);
-    const last = page.at(-1);
-    const next = found.length > limit && last !== undefined ? cursorOf([last.created_at, last.run_id]) : null;
+    const { page, next } = pageOf(found, limit, (last) => [last.created_at, last.run_id]);
     return respond({ runs: page.map((run) => bodyOf(run, clock.now())), next });
   },
 });
@@ -144,7 +139,6 @@ const NewRun = z.strictObject({
       : 'the body must be {"dag_id", "params"}',
 });
 
-/** `POST /pipeline/runs` with `{ dag_id, params? }`. */
 export const startRun = apiEndpoint({
   method: "POST",
   route: "/pipeline/runs",
@@ -179,7 +173,6 @@ export const startRun = apiEndpoint({
 
 const PARAMS = z.object({ run_id: idParameter("run_id", "The run.") });
 
-/** `GET /pipeline/runs/:run_id`. */
 export const readRun = apiEndpoint({
   method: "GET",
   route: "/pipeline/runs/:run_id",
@@ -197,7 +190,6 @@ export const readRun = apiEndpoint({
 /** JSON, since a page of another site can send a form to an open service, but not JSON. */
 export const NO_FIELDS = z.strictObject({}, "the body must be {}");
 
-/** `POST /pipeline/runs/:run_id/cancel` with `{}`. */
 export const cancelRun = apiEndpoint({
   method: "POST",
   route: "/pipeline/runs/:run_id/cancel",
@@ -232,7 +224,6 @@ const Retry = z.strictObject({
   "map_index needs task_id",
 );
 
-/** `POST /pipeline/runs/:run_id/retry` with `{ task_id?, map_index? }`. */
 export const retryFailed = apiEndpoint({
   method: "POST",
   route: "/pipeline/runs/:run_id/retry",

@@ -8,7 +8,6 @@ import { DEGRADED, LISTED, STATS, statsBody } from "./campaign_schemas.ts";
 
 const DEFAULT_K = 10;
 
-/** `GET /campaigns/:campaign_id/similar?k=10`. */
 export const similarCampaigns = apiEndpoint({
   method: "GET",
   route: "/campaigns/:campaign_id/similar",

@@ -22,7 +22,6 @@ const CHANGES = z.strictObject(
 );
 const Params = z.object({ campaign_id: idParameter("campaign_id", "The campaign's id.") });
 
-/** `POST /campaigns`: stores campaigns; answers know them. */
 export const writeCampaigns = batchEndpoint({
   kind: "campaigns",
   operation: "writeCampaigns",
@@ -38,7 +37,6 @@ export const writeCampaigns = batchEndpoint({
   }),
 });
 
-/** `PATCH /campaigns/:campaign_id`: changes fields of a campaign. */
 export const changeCampaign = apiEndpoint({
   method: "PATCH",
   route: ROUTE,
@@ -70,7 +68,6 @@ export const changeCampaign = apiEndpoint({
     },
 });
 
-/** `DELETE /campaigns/:campaign_id`: a campaign that no answer may show any more. */
 export const deleteCampaign = apiEndpoint({
   method: "DELETE",
   route: ROUTE,

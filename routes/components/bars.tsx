@@ -12,7 +12,6 @@ interface Bar {
   readonly parts: readonly BarPart[];
   /** An interval around its end, in the same shares. */
   readonly whisker?: readonly [low: number, high: number];
-  /** The value as text. */
   readonly value: string;
 }
 

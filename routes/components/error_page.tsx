@@ -2,7 +2,6 @@ import type { View } from "../http/page.ts";
 import type { Problem } from "../http/problem.ts";
 import { InlineCode } from "./inline_code.tsx";
 
-/** A problem as a page. */
 export function errorPage({ status, title, detail, instance }: Problem): View {
   return {
     title: status === 404 ? "Not found" : title,

@@ -1,4 +1,21 @@
+import { z } from "../../deps.ts";
 import { ParleyError } from "../../lib/core/errors.ts";
+
+export const cursorParameter = z.string("cursor must be given once")
+  .describe("The `next` of the page before.").exactOptional();
+
+export const NEXT = z.string().nullable().describe("The cursor of the next page; null after the last.");
+
+/** The first `limit` rows of some, of which one more says that there is a next page, and the cursor of that. */
+export function pageOf<Row>(
+  rows: readonly Row[],
+  limit: number,
+  partsOf: (last: Row) => readonly string[],
+): { page: Row[]; next: string | null } {
+  const page = rows.slice(0, limit);
+  const last = page.at(-1);
+  return { page, next: rows.length > limit && last !== undefined ? cursorOf(partsOf(last)) : null };
+}
 
 /** A place in a list as a text for `cursor`. It is opaque, so that what it holds may change. */
 export function cursorOf(parts: readonly string[]): string {

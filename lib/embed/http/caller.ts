@@ -20,7 +20,6 @@ interface CallErrorOptions {
   readonly cause?: unknown;
 }
 
-/** The failure of one request. */
 export class CallError extends ParleyError {
   readonly retryable: boolean;
   readonly retry_after: string | null;

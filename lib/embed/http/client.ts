@@ -20,7 +20,6 @@ export class Client {
     return this.api.truncates;
   }
 
-  /** How many dimensions the endpoint's vectors have. */
   async dimension({ signal }: Abortable): Promise<number> {
     const [vector] = await this.embed(["dimension"], { signal });
     return vector!.length;

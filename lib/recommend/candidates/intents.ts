@@ -16,7 +16,6 @@ export interface IntentFeature {
   sum: number;
 }
 
-/** Campaigns that target any of these intents. */
 export async function findTargets(
   { graph, intents, signal }: {
     graph: Pick<GraphStore, "targeting">;

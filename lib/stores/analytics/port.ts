@@ -178,7 +178,6 @@ export interface RaiseEpochsOptions extends Abortable {
   readonly all?: boolean;
 }
 
-/** The catalogue. */
 export interface CampaignStore {
   /** Inserts or replaces by `campaign_id`. Raises the catalogue's epoch in the same transaction if anything changed. */
   upsertCampaigns(
@@ -293,7 +292,6 @@ interface SourceStore {
   forgetSources(options: { uris: readonly string[] } & Abortable): Promise<void>;
 }
 
-/** What users said, as words. */
 export interface WordingStore {
   /** Makes these users' words exactly the given ones. */
   setWords(options: SetWordsOptions): Promise<void>;

@@ -80,7 +80,6 @@ export interface DirtyUserStore {
   clearDirty(options: { users: readonly DirtyUser[] } & Abortable): Promise<void>;
 }
 
-/** Messages as they were said. */
 export interface MessageStore extends DirtyUserStore {
   /** Marks users as dirty who need not have messages any more. */
   markDirty(options: { user_ids: readonly string[] } & Abortable): Promise<void>;
@@ -125,7 +124,6 @@ export interface ClassificationStore {
   examples(options: { classifier: string } & Abortable): Promise<LabelledMessage[]>;
 }
 
-/** Input rows that were refused. */
 export interface QuarantineStore {
   /** Adds refused rows; one with the run, kind, source and position of an earlier one is not added again. */
   quarantine(options: { rows: readonly QuarantinedRow[] } & Abortable): Promise<void>;

@@ -58,7 +58,6 @@ export function Fields({ campaign }: { campaign: Campaign }) {
   );
 }
 
-/** Who sees it, and why. */
 export function AudienceParts(
   { url, audience: { value, error } }: { url: URL; audience: ReadResult<Audience> },
 ) {

@@ -5,7 +5,6 @@ import { type ReadResult, tryRead } from "../../http/try_read.ts";
 /** Evaluations that are read, the newest. */
 const MAX_EVALUATIONS = 50;
 
-/** A completed evaluation. */
 export interface Evaluation extends EvaluationOutput {
   readonly run_id: string;
   /** ISO time. */

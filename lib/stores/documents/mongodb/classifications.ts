@@ -56,7 +56,6 @@ export class MongoClassifications implements ClassificationStore {
     return this.list({ _id: { $in: options.message_ids } }, { ...options, limit: 0 });
   }
 
-  /** All classifications in ascending id. */
   rows(options: Abortable): AsyncGenerator<Classification> {
     return paged(
       BATCH,
