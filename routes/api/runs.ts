@@ -277,32 +277,9 @@ async function snapshotOf(runs: RunStore, run_id: string): Promise<RunSnapshot> 
 }
 
 function bodyOf(run: RunRecord, now: number) {
-  const {
-    run_id,
-    dag_id,
-    trigger,
-    backfill_id,
-    logical_date,
-    params,
-    created_at,
-    started_at,
-    ended_at,
-    error,
-  } = run;
-  const times = { created_at, started_at, ended_at };
-  const { cancel_requested } = run;
-  return {
-    run_id,
-    dag_id,
-    state: statusOf(run, now),
-    trigger,
-    backfill_id,
-    logical_date,
-    params,
-    ...times,
-    error,
-    cancel_requested,
-  };
+  const { dag_version: _version, occurrence: _occurrence, ...rest } = run;
+  const { interval_start: _start, interval_end: _end, lease_until: _until, ...body } = rest;
+  return { ...body, state: statusOf(run, now) };
 }
 
 function detailsOf({ run, tasks, attempts }: RunSnapshot, now: number) {
