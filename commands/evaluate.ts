@@ -4,13 +4,16 @@ import { ParleyError } from "../lib/core/errors.ts";
 import { absolute } from "../lib/core/parse_url.ts";
 import { type Kind, KINDS } from "../lib/core/types.ts";
 import { openEmbedder } from "../lib/embed/open.ts";
-import { evaluateSplit, type EvaluationOptions } from "../lib/evaluate/evaluate.ts";
+import { evaluateSplit, type EvaluationOptions, type EvaluationProgress } from "../lib/evaluate/evaluate.ts";
 import { readDataset } from "../tasks/steps/evaluate/dataset.ts";
-import { EvaluateProgress } from "./evaluate_progress.ts";
+import { StatusLine } from "./status_line.ts";
 import { evaluationTables } from "./evaluate_view.ts";
 import { announceStop, EXIT, shutdownSignal } from "./exit.ts";
 import { embedderOptions } from "./models.ts";
 import { inScratch } from "./scratch.ts";
+
+/** How often progress is shown without a terminal, in milliseconds. */
+const PLAIN_EVERY_MS = 10_000;
 
 interface EvaluateOptions extends Sources, Pick<EvaluationOptions, "split" | "folds" | "seed"> {
   readonly chooseWeights: boolean;
@@ -25,7 +28,7 @@ interface EvaluateOptions extends Sources, Pick<EvaluationOptions, "split" | "fo
  */
 export async function evaluate(config: Config, options: EvaluateOptions): Promise<number> {
   const { signal, dispose } = shutdownSignal();
-  const progress = new EvaluateProgress();
+  const progress = new StatusLine(PLAIN_EVERY_MS);
   const onNote = (line: string) => progress.note(line);
   announceStop(signal, () => "the step in progress ends first, and the scratch stores are removed", onNote);
   const embeddings = options.keepVectors;
@@ -47,7 +50,7 @@ export async function evaluate(config: Config, options: EvaluateOptions): Promis
         withParley,
         signal,
         onNote,
-        onProgress: (at) => progress.show(at),
+        onProgress: (at) => progress.show(statusOf(at)),
       }));
     progress.clear();
     console.log(options.json ? JSON.stringify(report) : evaluationTables(report));
@@ -59,6 +62,11 @@ export async function evaluate(config: Config, options: EvaluateOptions): Promis
     progress.clear();
     dispose();
   }
+}
+
+function statusOf({ fold, folds, step, done, total }: EvaluationProgress): string {
+  const position = fold === null ? "" : `fold ${fold} of ${folds}, `;
+  return `${position}${step}: ${done}${total === null ? "" : ` of ${total}`}`;
 }
 
 /** The sources given, which then are all; else the configured ones. */

@@ -21,6 +21,7 @@ import {
 import { moveRecordPath } from "./data_folder.ts";
 import { announceStop, EXIT, shutdownSignal } from "./exit.ts";
 import { openAll, type Opened } from "./services.ts";
+import { StatusLine } from "./status_line.ts";
 import { table } from "./table.ts";
 
 interface MoveCommandOptions {
@@ -34,6 +35,9 @@ interface MoveCommandOptions {
 const STORE_SETTINGS = ["STORES", "DOCUMENTS", "VECTORS", "GRAPH", "ANALYTICS", "RUNS"].map((name) =>
   `PARLEY_${name}`
 );
+
+/** How often a line without a terminal says how far a part is, in milliseconds. */
+const PLAIN_EVERY_MS = 5_000;
 
 const POSTGRES = /^postgres(ql)?:/i;
 
@@ -51,11 +55,11 @@ export async function moveStores(config: Config, options: MoveCommandOptions): P
   const places = roles.map((role) => `${role}: ${showUrl(source[role])} to ${showUrl(target[role])}`);
   const record = new MoveRecord(moveRecordPath(config), places);
   const { signal, dispose } = shutdownSignal();
-  const progress = new MoveProgress();
+  const progress = new StatusLine(PLAIN_EVERY_MS);
   announceStop(
     signal,
     () => "the rows being copied are stored first; the same command continues there",
-    (line) => progress.print(line),
+    (line) => progress.note(line),
   );
   await using opened = new AsyncDisposableStack();
   opened.defer(dispose);
@@ -69,15 +73,16 @@ export async function moveStores(config: Config, options: MoveCommandOptions): P
   });
   const begun = record.read();
   if (begun === null) refuseFilled(await filledRole(to, roles), roles);
-  for (const place of places) progress.print(place);
+  for (const place of places) progress.note(place);
   try {
     const moved = await move({
       ...{ from, to, roles, signal, state: begun ?? NOT_BEGUN },
       onProgress: (state) => {
         record.write(state);
-        progress.show(state);
+        if (state.part !== null) progress.show(`${state.part}: ${state.rows.toLocaleString("en")} rows`);
       },
     });
+    progress.clear();
     record.remove();
     return report(moved, options);
   } catch (error) {
@@ -169,29 +174,6 @@ class MoveRecord {
 
   remove(): void {
     removeFile(this.path);
-  }
-}
-
-/** How often a line without a terminal says how far a part is. */
-const PLAIN_EVERY_MS = 5_000;
-
-/** A line for each part on stderr, and how far it is. */
-class MoveProgress {
-  private readonly live = Deno.stderr.isTerminal();
-  private shown = 0;
-
-  show({ part, rows }: MoveState): void {
-    if (part === null) return;
-    const now = performance.now();
-    if (now - this.shown < (this.live ? 100 : PLAIN_EVERY_MS)) return;
-    this.shown = now;
-    const line = `${part}: ${rows.toLocaleString("en")} rows`;
-    if (this.live) Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[2K${line}`));
-    else console.error(line);
-  }
-
-  print(line: string): void {
-    console.error(this.live ? `\r\x1b[2K${line}` : line);
   }
 }
 
