@@ -1,110 +1,24 @@
 import { join, type z } from "../deps.ts";
 import { ParleyError, reasonOf } from "./core/errors.ts";
 import { absolute, localUrl, parseUrl } from "./core/parse_url.ts";
-import { checkSchedule, timezoneProblem } from "./dag/schedule.ts";
+import { checkSchedule, type Schedule, timezoneProblem } from "./dag/schedule.ts";
 import { didYouMean } from "./did_you_mean.ts";
-import { type ApiKey, type Kind, type LogLevel, type Scope, SCOPES } from "./core/types.ts";
+import { type ApiKey, type Kind, type Scope, SCOPES } from "./core/types.ts";
 import { Environment } from "./settings.ts";
 
 /** Paths to read, by what they hold. */
 export type Sources = Readonly<Record<Kind, readonly string[]>>;
 
-/** Everything that can be set, checked and complete. Paths are absolute. */
-export interface Config {
-  readonly data: string;
-  readonly documents: URL;
-  readonly vectors: URL;
-  readonly graph: URL;
-  readonly analytics: URL;
-  readonly runs: URL;
-  /** The stores on the server in PARLEY_STORES: documents, vectors, graph, analytics and runs, less those that are set apart. */
-  readonly shared_stores: readonly string[];
-  readonly cache: URL;
-  readonly artifacts: URL;
-  /** Where lineage is sent as OpenLineage events; null for nowhere. */
-  readonly lineage: URL | null;
-  /** Token for the lineage sink. */
-  readonly lineage_key: string | null;
-  /** Where failures, missed deadlines and critical anomalies are reported; each null for nowhere. */
-  readonly notify: {
-    readonly webhook: { readonly url: URL; readonly secret: string } | null;
-    /** A secret. */
-    readonly slack: URL | null;
-    readonly email: { readonly smtp: URL; readonly from: string; readonly to: readonly string[] } | null;
-  };
-  readonly embeddings: URL;
-  /** Other models that may be named over HTTP for a run. */
-  readonly models: readonly URL[];
-  /** Path of the catalogue of intents; null without one. */
-  readonly intents: string | null;
-  /** Inference sessions at one time; each keeps one core busy. */
-  readonly embed_sessions: number;
-  /** What becomes of texts that are longer than the model reads. */
-  readonly embed_long: "truncate" | "windows";
-  /** Secret for the embeddings endpoint. */
-  readonly embeddings_key: string | null;
-  /** Where models are fetched from, by the names that Hugging Face's own tools read; null for their default. */
-  readonly hub: { readonly endpoint: string | null; readonly token: string | null };
-  /** Whether answers may come from vectors without meaning. */
-  readonly allow_test_embedder: boolean;
-  readonly sources: Sources;
-  /** Folder whose files may be named over HTTP for a run; links in it are not followed. Null for none. */
-  readonly inbox: string | null;
-  /** Null if the nightly run is switched off. */
-  readonly schedule: { readonly cron: string; readonly timezone: string } | null;
-  /** The time of day by which the nightly run is expected to have ended, as 06:00; null for none. */
-  readonly deadline: string | null;
-  /** Null if backups are made only when they are started. */
-  readonly backup_schedule: Config["schedule"];
-  /** How many scheduled backups stay. */
-  readonly backup_count: number;
-  readonly host: string;
-  readonly port: number;
-  /** How long requests are still answered after a shutdown request. */
-  readonly drain_ms: number;
-  readonly keys: readonly ApiKey[];
-  /** Signs ids and keys hashes; null for the one that analytics keeps. */
-  readonly secret: string | null;
-  /** Milliseconds that an answer may take; what is late is left out. */
-  readonly answer_ms: number;
-  /** Sites whose pages may call the API; `*` is any. */
-  readonly cors_origins: readonly string[];
-  /** Requests per minute and key; null for any number. */
-  readonly rate_limit: number | null;
-  /** The most that is read of one source, as it is on disk and as it is unzipped. */
-  readonly max_source_bytes: number;
-  readonly max_bad_share: number;
-  /** Epoch milliseconds before which no message or event is taken. */
-  readonly earliest: number;
-  readonly retention_days: number;
-  /** How long a process may be silent before another takes over its runs. */
-  readonly lease_ms: number;
-  readonly half_life_days: number;
-  readonly weights: "learnt" | "fixed";
-  /** Days after which what a user converted on may be shown to them again; null for never. */
-  readonly repurchase_days: number | null;
-  /** The share of an answer's slots for campaigns that were hardly shown, 0..1. */
-  readonly exploration: number;
-  readonly conversation_gap_minutes: number;
-  /** The share of users who get popular campaigns whatever is known of them, 0..0.5. */
-  readonly control_share: number;
-  /** Path of the file of experiments; null without one. */
-  readonly experiments: string | null;
-  /** What becomes of campaigns that are in no source any more. */
-  readonly missing_campaigns: "keep" | "end";
-  /** Folder of the user's own dags; null without one. */
-  readonly dags: string | null;
-  /** Secrets of the user's own dags, by the name that a dag declares. */
-  readonly dag_secrets: Readonly<Record<string, string>>;
-  /** What the processes that execute scheduled runs may do in addition, as options of `deno run`. */
-  readonly worker_permissions: readonly string[];
-  readonly log: LogLevel;
-}
-
 /** Next to this program, whatever folder it is started from. */
 const VENDORED_MODEL = decodeURIComponent(new URL("../models/bge-small-en-v1.5", import.meta.url).pathname);
 
 type Values = z.infer<typeof Environment>;
+
+/** Everything that can be set, checked and complete; `settings.ts` describes each setting. Paths are absolute. */
+export type Config = Readonly<ReturnType<typeof build>> & {
+  /** Secrets of the user's own dags, by the name that a dag declares. */
+  readonly dag_secrets: Readonly<Record<string, string>>;
+};
 
 /** Turns an environment into a frozen configuration. Throws one `invalid` that lists every problem. */
 export function loadConfig(env: Record<string, string | undefined>, cwd = Deno.cwd()): Config {
@@ -152,7 +66,7 @@ function dagSecretName(variable: string): string | null {
   return /^PARLEY_DAG_SECRET_([A-Z][A-Z0-9_]*)$/.exec(variable)?.[1] ?? null;
 }
 
-function dagSecrets(env: Record<string, string | undefined>): Config["dag_secrets"] {
+function dagSecrets(env: Record<string, string | undefined>): Record<string, string> {
   return Object.fromEntries(
     Object.entries(env).flatMap(([variable, value]) => {
       const name = dagSecretName(variable);
@@ -161,7 +75,7 @@ function dagSecrets(env: Record<string, string | undefined>): Config["dag_secret
   );
 }
 
-function build(v: Values, cwd: string, problems: string[]): Omit<Config, "dag_secrets"> {
+function build(v: Values, cwd: string, problems: string[]) {
   const zone = timezoneProblem(v.PARLEY_TIMEZONE);
   if (zone !== null) problems.push(`PARLEY_TIMEZONE: ${zone}`);
   const data = absolute(v.PARLEY_DATA, cwd);
@@ -170,6 +84,11 @@ function build(v: Values, cwd: string, problems: string[]): Omit<Config, "dag_se
   const server = v.PARLEY_STORES === undefined ? null : parseServer(v.PARLEY_STORES, cwd, problems);
   const sqlite = (file: string) => localUrl("sqlite", `${data}/${file}.db`);
   const analytics = url("PARLEY_ANALYTICS", server ?? sqlite("analytics"));
+  const sources: Sources = {
+    messages: v.PARLEY_MESSAGES.map((path) => absolute(path, cwd)),
+    campaigns: v.PARLEY_CAMPAIGNS.map((path) => absolute(path, cwd)),
+    events: v.PARLEY_EVENTS.map((path) => absolute(path, cwd)),
+  };
   const stores = {
     documents: url("PARLEY_DOCUMENTS", server ?? sqlite("documents")),
     vectors: url("PARLEY_VECTORS", server ?? sqlite("vectors")),
@@ -180,6 +99,7 @@ function build(v: Values, cwd: string, problems: string[]): Omit<Config, "dag_se
   return {
     data,
     ...stores,
+    /** The stores on the server in PARLEY_STORES, less those that are set apart. */
     shared_stores: Object.entries(stores).flatMap(([name, { href }]) => href === server?.href ? [name] : []),
     cache: parseUrl("PARLEY_CACHE", v.PARLEY_CACHE, cwd, problems),
     artifacts: url("PARLEY_ARTIFACTS", localUrl("file", `${data}/artifacts`)),
@@ -194,13 +114,10 @@ function build(v: Values, cwd: string, problems: string[]): Omit<Config, "dag_se
     embeddings_key: v.PARLEY_EMBEDDINGS_KEY,
     hub: { endpoint: v.HF_ENDPOINT, token: v.HF_TOKEN },
     allow_test_embedder: v.PARLEY_ALLOW_TEST_EMBEDDER === "1",
-    sources: {
-      messages: v.PARLEY_MESSAGES.map((path) => absolute(path, cwd)),
-      campaigns: v.PARLEY_CAMPAIGNS.map((path) => absolute(path, cwd)),
-      events: v.PARLEY_EVENTS.map((path) => absolute(path, cwd)),
-    },
+    sources,
     inbox: v.PARLEY_INBOX === undefined ? null : join(absolute(v.PARLEY_INBOX, cwd), "/").slice(0, -1),
     deadline: v.PARLEY_DEADLINE,
+    /** Null if the nightly run is switched off. */
     schedule: parseSchedule("PARLEY_SCHEDULE", v, problems),
     backup_schedule: parseSchedule("PARLEY_BACKUP_SCHEDULE", v, problems),
     backup_count: v.PARLEY_BACKUP_COUNT,
@@ -208,12 +125,15 @@ function build(v: Values, cwd: string, problems: string[]): Omit<Config, "dag_se
     port: v.PARLEY_PORT,
     drain_ms: v.PARLEY_DRAIN_MS,
     keys: parseKeys(v, problems),
+    /** Null for the one that analytics keeps. */
     secret: v.PARLEY_SECRET,
     answer_ms: v.PARLEY_ANSWER_MS,
     cors_origins: v.PARLEY_CORS_ORIGINS,
+    /** Requests per minute and key; null for any number. */
     rate_limit: v.PARLEY_RATE_LIMIT,
     max_source_bytes: v.PARLEY_MAX_SOURCE_GB * 1e9,
     max_bad_share: v.PARLEY_MAX_BAD_SHARE,
+    /** Epoch milliseconds. */
     earliest: v.PARLEY_EARLIEST,
     retention_days: v.PARLEY_RETENTION_DAYS,
     lease_ms: v.PARLEY_LEASE_MS,
@@ -247,7 +167,7 @@ function parseSchedule(
   name: "PARLEY_SCHEDULE" | "PARLEY_BACKUP_SCHEDULE",
   { [name]: cron, PARLEY_TIMEZONE: timezone }: Values,
   problems: string[],
-): Config["schedule"] {
+): Pick<Schedule, "cron" | "timezone"> | null {
   const zone = timezoneProblem(timezone);
   if (cron === "off") return null;
   try {
@@ -258,7 +178,8 @@ function parseSchedule(
   return { cron, timezone };
 }
 
-function parseNotify(v: Values, problems: string[]): Config["notify"] {
+/** Where failures, missed deadlines and critical anomalies are reported; each null for nowhere. */
+function parseNotify(v: Values, problems: string[]) {
   const { PARLEY_NOTIFY_WEBHOOK: url, PARLEY_NOTIFY_WEBHOOK_SECRET: secret } = v;
   const { PARLEY_NOTIFY_EMAIL: to, PARLEY_NOTIFY_FROM: from, PARLEY_SMTP: smtp } = v;
   if (url !== null && secret === null) {
