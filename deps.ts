@@ -17,7 +17,7 @@ export {
   timeout,
   TimeoutStrategy,
 } from "cockatiel";
-export { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+export { Argument, Command, CommanderError, InvalidArgumentError, Option } from "commander";
 export { Cron } from "croner";
 export { closest, distance } from "fastest-levenshtein";
 export type { Context, Hono } from "hono";

@@ -1,7 +1,9 @@
-import { type Command, InvalidArgumentError, Option } from "../deps.ts";
+import { Argument, type Command, InvalidArgumentError, Option } from "../deps.ts";
 import type { Config } from "../lib/config.ts";
 import { type Split, SPLITS } from "../lib/evaluate/splits.ts";
 import { EXPORT_FORMATS } from "../lib/exports/answer_lines.ts";
+import { CLEARABLE } from "../lib/dag/clear_runs.ts";
+import { MARKS } from "../lib/dag/mark.ts";
 import { REPROCESS } from "../lib/stores/runs/port.ts";
 import type { RunOrder } from "./run.ts";
 
@@ -252,6 +254,29 @@ function addIntents(pipeline: Command, verb: Verb): void {
 function addChanging(pipeline: Command, verb: Verb): void {
   pipeline.command("cancel <run>").description("stop a run").option(...JSON_OPTION)
     .action(verb(loaded(control, "cancelRun")));
+  pipeline.command("clear <dag>").description(
+    "run what failed in many ended runs again, after all other queued runs",
+  )
+    .addOption(
+      new Option("--state <state...>", "runs in these states").choices(CLEARABLE).default(["failed"]),
+    )
+    .option("--from <day>", "the first logical date, such as 2026-05-01, in UTC")
+    .option("--to <day>", "the last one")
+    .option("--all-tasks", "run all tasks of these runs again", false)
+    .option("--max-active <n>", "how many of them may be in progress at one time", positive, 1)
+    .option("--note <text>", "why; it is shown in each run", "")
+    .option("--by <name>", "who clears them", "")
+    .option("--dry-run", "show the runs without clearing any", false)
+    .option(...JSON_OPTION)
+    .action(verb(loaded(() => import("./mark.ts"), "clear")));
+  pipeline.command("mark").description("mark an ended run, or one of its tasks, as successful or failed")
+    .argument("<run>")
+    .addArgument(new Argument("<state>").choices(MARKS))
+    .option("--task <id>", "this task; if it is marked as success, what did not run because of it is queued")
+    .option("--note <text>", "why; it is shown in the run", "")
+    .option("--by <name>", "who marks it", "")
+    .option(...JSON_OPTION)
+    .action(verb(loaded(() => import("./mark.ts"), "mark")));
   for (const word of ["pause", "unpause"] as const) {
     pipeline.command(`${word} <dag>`).option(...JSON_OPTION)
       .description(word === "pause" ? "stop scheduled runs of a dag" : "resume scheduled runs of a dag")

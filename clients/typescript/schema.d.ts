@@ -406,6 +406,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/pipeline/runs/{run_id}/mark": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Mark an ended run, or one of its tasks, as successful or failed
+         * @description If a task is marked as successful, what did not run because of it runs now. `notes` of the run say who did it. 409 if the run has not ended.
+         */
+        post: operations["markRun"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/pipeline/runs/clear": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Run what failed in many runs again
+         * @description Clears the ended runs of a dag in these states and days, at most 366. They become one backfill: they run after all other runs that are queued, and `POST /pipeline/backfills/{backfill_id}/cancel` cancels them. `backfill_id` is null if there was nothing to clear, or in a dry run.
+         */
+        post: operations["clearRuns"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/pipeline/backfills": {
         parameters: {
             query?: never;
@@ -1285,6 +1325,7 @@ export interface components {
             error: string | null;
             cancel_requested: boolean;
             tasks: components["schemas"]["TaskOfRun"][];
+            notes: components["schemas"]["RunNote"][];
         };
         /** @description Times and rows are those of its newest attempt; of a mapped task, those of all its instances. */
         TaskOfRun: {
@@ -1305,10 +1346,28 @@ export interface components {
             rows_out: number;
             quarantined: number;
         };
+        /** @description What an operator did to the run. */
+        RunNote: {
+            /** @description Null if it is about the run. */
+            task_id: string | null;
+            /**
+             * @description `success` or `failed`: it was marked as that. `cleared`: it ran again.
+             * @enum {string}
+             */
+            action: "success" | "failed" | "cleared";
+            by: string;
+            note: string;
+            /** Format: date-time */
+            at: string;
+        };
         RetriedRun: {
             run: components["schemas"]["RunDetails"];
             /** @description Its tasks that run again; an instance of a mapped task as `embed[3]`. */
             cleared: string[];
+        };
+        ClearedRuns: {
+            backfill_id: string | null;
+            run_ids: string[];
         };
         StartedBackfill: {
             backfill_id: string | null;
@@ -2620,6 +2679,143 @@ export interface operations {
             404: components["responses"]["NotFound"];
             408: components["responses"]["RequestTimeout"];
             409: components["responses"]["Conflict"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    markRun: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The run. */
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @enum {string} */
+                    state: "success" | "failed";
+                    /** @description Default: the run. */
+                    task_id?: string;
+                    /**
+                     * @description Why. It is shown in the run.
+                     * @default
+                     */
+                    note?: string;
+                    /**
+                     * @description Who does it, in addition to the key.
+                     * @default
+                     */
+                    by?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description The run. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "RateLimit-Limit"?: string;
+                    "RateLimit-Remaining"?: string;
+                    "RateLimit-Reset"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunDetails"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    clearRuns: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    dag_id: string;
+                    /**
+                     * @default [
+                     *       "failed"
+                     *     ]
+                     */
+                    states?: ("failed" | "cancelled" | "success")[];
+                    /**
+                     * Format: date
+                     * @description The first logical date, in UTC.
+                     */
+                    from?: string;
+                    /**
+                     * Format: date
+                     * @description The last one.
+                     */
+                    to?: string;
+                    /**
+                     * @description All tasks run again; default: those that failed, and those that did not run because of them.
+                     * @default false
+                     */
+                    all_tasks?: boolean;
+                    /**
+                     * @description How many of the runs may be in progress at one time.
+                     * @default 1
+                     */
+                    max_active?: number;
+                    /**
+                     * @description Only names the runs.
+                     * @default false
+                     */
+                    dry_run?: boolean;
+                    /**
+                     * @description Why. It is shown in the run.
+                     * @default
+                     */
+                    note?: string;
+                    /**
+                     * @description Who does it, in addition to the key.
+                     * @default
+                     */
+                    by?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description The runs. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    "RateLimit-Limit"?: string;
+                    "RateLimit-Remaining"?: string;
+                    "RateLimit-Reset"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClearedRuns"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["RequestTimeout"];
             413: components["responses"]["ContentTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["TooManyRequests"];

@@ -1,7 +1,8 @@
-import type { Clock } from "../core/clock.ts";
+import { type Clock, iso } from "../core/clock.ts";
 import { ParleyError } from "../core/errors.ts";
 import {
   type RunChanges,
+  type RunNote,
   type RunRecord,
   type RunRecordStore,
   type RunSnapshot,
@@ -92,7 +93,7 @@ export function downstream<Services>(
 function planClear(
   { run, tasks }: RunSnapshot,
   ids: readonly string[],
-  options: { keep_checkpoints: boolean; backfill_id: string | undefined },
+  options: { keep_checkpoints: boolean; backfill_id: string | undefined; notes: readonly RunNote[] },
 ): RunChanges {
   if (run.ended_at === null) {
     throw new ParleyError(
@@ -111,6 +112,7 @@ function planClear(
       ...options.backfill_id !== undefined && { backfill_id: options.backfill_id },
     },
     tasks: cleared,
+    notes: options.notes,
     discard: options.keep_checkpoints ? [] : cleared.map(({ task_id }) => task_id),
   };
 }
@@ -129,16 +131,24 @@ export async function clearRun<Services>(options: {
   keep_checkpoints?: boolean;
   /** The backfill that the run becomes part of. Default: it stays in the one that it is of, if any. */
   backfill_id?: string;
+  /** Who clears it and why, to be recorded. */
+  mark?: { readonly by: string; readonly note: string };
 }): Promise<string[]> {
+  const { mark, clock } = options;
+  const now = clock.now();
+  const notes: RunNote[] = mark === undefined
+    ? []
+    : [{ task_id: null, action: "cleared", ...mark, at: iso(now) }];
   let ids: string[] = [];
   await options.runs.revise({
     run_id: options.run_id,
-    now: options.clock.now(),
+    now,
     plan: (snapshot) => {
       ids = tasksToClear(options.dag, snapshot.tasks, options.scope);
       return planClear(snapshot, ids, {
         keep_checkpoints: options.keep_checkpoints ?? false,
         backfill_id: options.backfill_id,
+        notes,
       });
     },
   });

@@ -25,7 +25,16 @@ import { putPreferences } from "./preferences.ts";
 import { readUserData, type ReadUserOptions } from "./read_user.ts";
 import { nextRecommendations, postRecommendations, recommendations } from "./recommendations.ts";
 import { cancelBackfillRuns, listBackfills, readBackfill, startBackfillRuns } from "./backfills.ts";
-import { cancelRun, listRuns, readRun, retryFailed, type RunOptions, startRun } from "./runs.ts";
+import {
+  cancelRun,
+  clearManyRuns,
+  listRuns,
+  markEndedRun,
+  readRun,
+  retryFailed,
+  type RunOptions,
+  startRun,
+} from "./runs.ts";
 import { writeEvents } from "./events.ts";
 import { writeMessages } from "./messages.ts";
 import { changeCampaign, deleteCampaign, writeCampaigns } from "./write_campaigns.ts";
@@ -101,6 +110,8 @@ export const ENDPOINTS: readonly ApiEndpoint<Serving>[] = [
   readRun,
   cancelRun,
   retryFailed,
+  markEndedRun,
+  clearManyRuns,
   startBackfillRuns,
   listBackfills,
   readBackfill,

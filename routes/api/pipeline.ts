@@ -21,6 +21,7 @@ import { LOOK_BACK_DAYS, type WatchedDag, type WatchedRuns } from "../../lib/mon
 import type { EventStore } from "../../lib/stores/analytics/port.ts";
 import { type AcknowledgementStore, RUN_STATES, TASK_STATES } from "../../lib/stores/runs/port.ts";
 import { apiEndpoint } from "../http/api_endpoint.ts";
+import { callerKey } from "../http/endpoint.ts";
 import { MAX_WAIT_MS, type ReadyStores, storesRespond } from "./health.ts";
 import { queryOf, wholeNumber } from "../http/parameters.ts";
 import { HttpError } from "../http/problem.ts";
@@ -251,8 +252,7 @@ export const acknowledgeAnomaly = apiEndpoint({
       throw new HttpError(404, "not_found", "no acknowledgement has this id");
     }
     const { open } = await detectAnomalies(watched(view));
-    const key = /^key (.+)$/.exec(note.caller ?? "")?.[1] ?? null;
-    const who = acknowledger({ name: by, key });
+    const who = acknowledger({ name: by, key: callerKey(note) });
     const acknowledgement = await acknowledge({ runs, open, clock: view.clock, id, until, by: who });
     note.facts = { anomaly_id: id, until: acknowledgement.until };
     return respond(acknowledgement);

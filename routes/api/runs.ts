@@ -3,6 +3,9 @@ import type { Clock } from "../../lib/core/clock.ts";
 import { ParleyError } from "../../lib/core/errors.ts";
 import type { JsonObject } from "../../lib/core/types.ts";
 import { retryRun } from "../../lib/dag/clear.ts";
+import { CLEARABLE, clearRuns, runsToClear } from "../../lib/dag/clear_runs.ts";
+import { markRun, MARKS } from "../../lib/dag/mark.ts";
+import { acknowledger } from "../../lib/monitoring/acknowledge.ts";
 import type { Dag } from "../../lib/dag/define.ts";
 import { summarizeMapped } from "../../lib/dag/mapped_summary.ts";
 import { noSuchDag, requestRun } from "../../lib/dag/runs.ts";
@@ -12,7 +15,6 @@ import {
   RUN_STATES,
   RUN_TRIGGERS,
   type RunRecord,
-  type RunSnapshot,
   type RunStore,
   statusOf,
   TASK_STATES,
@@ -20,6 +22,7 @@ import {
 } from "../../lib/stores/runs/port.ts";
 import { apiEndpoint } from "../http/api_endpoint.ts";
 import { cursorParameter, NEXT, pageOf, partsOf } from "../http/cursor.ts";
+import { callerKey } from "../http/endpoint.ts";
 import { idParameter, queryOf, wholeNumber } from "../http/parameters.ts";
 
 export interface RunOptions {
@@ -80,7 +83,18 @@ const RUN_DETAILS = z.lazy(() => {
     description:
       "Times and rows are those of its newest attempt; of a mapped task, those of all its instances.",
   });
-  return z.object({ ...RUN.def.getter().shape, tasks: z.array(task) }).meta({ id: "RunDetails" });
+  const runNote = z.object({
+    task_id: z.string().nullable().meta({ description: "Null if it is about the run." }),
+    action: z.enum(["success", "failed", "cleared"]).meta({
+      description: "`success` or `failed`: it was marked as that. `cleared`: it ran again.",
+    }),
+    by: z.string(),
+    note: z.string(),
+    at: TIME,
+  }).meta({ id: "RunNote", description: "What an operator did to the run." });
+  return z.object({ ...RUN.def.getter().shape, tasks: z.array(task), notes: z.array(runNote) }).meta({
+    id: "RunDetails",
+  });
 });
 
 /** Statuses of runs: those of `GET /pipeline/runs?state=`, which the store knows. */
@@ -184,7 +198,7 @@ export const readRun = apiEndpoint({
   responses: { 200: { description: "The run.", schema: RUN_DETAILS } },
   errors: [404, 503],
   handler: ({ stores: { runs }, clock }: RunOptions) => async ({ params: { run_id } }) =>
-    respond(detailsOf(await snapshotOf(runs, run_id), clock.now())),
+    respond(await detailsOf(runs, run_id, clock.now())),
 });
 
 /** JSON, since a page of another site can send a form to an open service, but not JSON. */
@@ -204,10 +218,10 @@ export const cancelRun = apiEndpoint({
   errors: [404, 409, 503],
   handler: ({ stores: { runs }, clock }: RunOptions) => async ({ params: { run_id }, note }) => {
     const isCancelling = await runs.requestCancel({ run_id });
-    const found = await snapshotOf(runs, run_id);
+    const found = await detailsOf(runs, run_id, clock.now());
     if (!isCancelling) throw new ParleyError("conflict", "the run has ended");
     note.facts = { run_id };
-    return respond(detailsOf(found, clock.now()), { status: 202 });
+    return respond(found, { status: 202 });
   },
 });
 
@@ -265,16 +279,107 @@ export const retryFailed = apiEndpoint({
       ...task !== undefined && { task },
     });
     note.facts = { run_id, tasks: cleared };
-    const run = detailsOf(await snapshotOf(runs, run_id), clock.now());
+    const run = await detailsOf(runs, run_id, clock.now());
     return respond({ run, cleared }, { status: 202 });
   },
 });
 
-async function snapshotOf(runs: RunStore, run_id: string): Promise<RunSnapshot> {
-  const snapshot = await runs.snapshot({ run_id });
-  if (snapshot === null) throw new ParleyError("not_found", NO_RUN);
-  return snapshot;
-}
+const MARK_FIELDS = 'the body must be {"state"}, with task_id, note and by if needed';
+const NOTE = {
+  note: z.string("note must be a text").max(1_000, "note has at most 1,000 characters").default("").meta({
+    description: "Why. It is shown in the run.",
+  }),
+  by: z.string("by must be a text").default("").meta({ description: "Who does it, in addition to the key." }),
+};
+const MarkRun = z.strictObject({
+  state: z.enum(MARKS, `state must be one of ${MARKS.join(", ")}`),
+  task_id: z.string("task_id must be a text").exactOptional().meta({ description: "Default: the run." }),
+  ...NOTE,
+}, MARK_FIELDS);
+
+/** `POST /pipeline/runs/:run_id/mark` with `{ state, task_id?, note?, by? }`. */
+export const markEndedRun = apiEndpoint({
+  method: "POST",
+  route: "/pipeline/runs/:run_id/mark",
+  scope: "admin",
+  operation: "markRun",
+  tag: "pipeline",
+  summary: "Mark an ended run, or one of its tasks, as successful or failed",
+  description:
+    "If a task is marked as successful, what did not run because of it runs now. `notes` of the run say who did it. 409 if the run has " +
+    "not ended.",
+  params: PARAMS,
+  body: { schema: MarkRun, max_bytes: MAX_BYTES },
+  responses: { 200: { description: "The run.", schema: RUN_DETAILS } },
+  errors: [404, 409, 503],
+  handler:
+    ({ stores: { runs }, clock, runnable = new Map() }: RunOptions) =>
+    async ({ params: { run_id }, body: { task_id, state, note: text, by: name }, note }) => {
+      const by = acknowledger({ name, key: callerKey(note) });
+      const task = task_id === undefined ? {} : { task: task_id };
+      await markRun({ dags: runnable, runs, clock, run_id, state, by, note: text, ...task });
+      note.facts = { run_id, state, ...task_id !== undefined && { task_id } };
+      return respond(await detailsOf(runs, run_id, clock.now()));
+    },
+});
+
+const DAY = z.iso.date("must be a day, such as 2026-05-01");
+const ClearRuns = z.strictObject({
+  dag_id: z.string("dag_id must be the id of a dag"),
+  states: z.array(z.enum(CLEARABLE, `states are ${CLEARABLE.join(", ")}`)).min(1).default(["failed"]),
+  from: DAY.exactOptional().meta({ description: "The first logical date, in UTC." }),
+  to: DAY.exactOptional().meta({ description: "The last one." }),
+  all_tasks: z.boolean("all_tasks must be true or false").default(false).meta({
+    description:
+      "All tasks run again; default: those that failed, and those that did not run because of them.",
+  }),
+  max_active: z.int().min(1).max(100).default(1).meta({
+    description: "How many of the runs may be in progress at one time.",
+  }),
+  dry_run: z.boolean("dry_run must be true or false").default(false).meta({
+    description: "Only names the runs.",
+  }),
+  ...NOTE,
+});
+
+/** `POST /pipeline/runs/clear` with `{ dag_id, states?, from?, to?, … }`. */
+export const clearManyRuns = apiEndpoint({
+  method: "POST",
+  route: "/pipeline/runs/clear",
+  scope: "admin",
+  operation: "clearRuns",
+  tag: "pipeline",
+  summary: "Run what failed in many runs again",
+  description:
+    "Clears the ended runs of a dag in these states and days, at most 366. They become one backfill: they run after all other runs that " +
+    "are queued, and `POST /pipeline/backfills/{backfill_id}/cancel` cancels them. `backfill_id` is null if there was nothing to clear, or in a dry run.",
+  body: { schema: ClearRuns, max_bytes: MAX_BYTES },
+  responses: {
+    200: {
+      description: "The runs.",
+      schema: z.lazy(() =>
+        z.object({ backfill_id: z.string().nullable(), run_ids: z.array(z.string()) }).meta({
+          id: "ClearedRuns",
+        })
+      ),
+    },
+  },
+  errors: [503],
+  handler: ({ stores: { runs }, clock, runnable = new Map() }: RunOptions) => async ({ body, note }) => {
+    const { dag_id, dry_run, by: name, ...rest } = body;
+    const dag = runnable.get(dag_id);
+    if (dag === undefined) throw noSuchDag([...runnable.keys()]);
+    const order = { ...rest, by: acknowledger({ name, key: callerKey(note) }) };
+    const options = { dag, runs, clock, order };
+    if (dry_run) {
+      const found = await runsToClear(options);
+      return respond({ backfill_id: null, run_ids: found.map(({ run_id }) => run_id) });
+    }
+    const cleared = await clearRuns(options);
+    note.facts = { dag_id, backfill_id: cleared.backfill_id, runs: cleared.run_ids.length };
+    return respond(cleared);
+  },
+});
 
 function bodyOf(run: RunRecord, now: number) {
   const { dag_version: _version, occurrence: _occurrence, ...rest } = run;
@@ -282,11 +387,15 @@ function bodyOf(run: RunRecord, now: number) {
   return { ...body, state: statusOf(run, now) };
 }
 
-function detailsOf({ run, tasks, attempts }: RunSnapshot, now: number) {
+async function detailsOf(runs: RunStore, run_id: string, now: number) {
+  const [snapshot, notes] = await Promise.all([runs.snapshot({ run_id }), runs.runNotes({ run_id })]);
+  if (snapshot === null) throw new ParleyError("not_found", NO_RUN);
+  const { run, tasks, attempts } = snapshot;
   const newest = new Map<string, AttemptRecord>(attempts.map((attempt) => [attempt.task_id, attempt]));
   const mapped = summarizeMapped({ tasks, attempts });
   return {
     ...bodyOf(run, now),
+    notes,
     tasks: tasks.map(({ task_id: id, state, attempts, error }) => {
       const summary = mapped.get(id);
       const { started_at = null, ended_at = null, rows_in = 0, rows_out = 0, quarantined = 0 } = summary ??

@@ -117,6 +117,11 @@ export function handlerOf(
   };
 }
 
+/** The fingerprint of the caller's key; null without one. */
+export function callerKey({ caller }: Note): string | null {
+  return /^key (.+)$/.exec(caller ?? "")?.[1] ?? null;
+}
+
 /** The caller's id for the request if it is short and plain enough to be logged, otherwise a new one. */
 function requestIdOf(context: Context): string {
   const given = context.req.header("x-request-id");

@@ -5,6 +5,8 @@ const MESSAGES: Readonly<Record<string, (n: number, of: number) => string>> = Ob
   queued: () => "The run is queued.",
   reopened: (n) => `${counted(n, "task")} can be run again by the external engine that drives this run.`,
   retried: (n) => `${counted(n, "task")} will run again.`,
+  marked: () => "Marked.",
+  cleared: (n) => n === 0 ? "No such run had anything to run again." : `${counted(n, "run")} will run again.`,
   cancelling: () => "The run is being cancelled.",
   over: () => "The run had ended already.",
   acknowledged: () => "Acknowledged: it does not count until the time that is shown.",

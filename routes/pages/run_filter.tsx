@@ -3,7 +3,7 @@ import { RUN_STATES, type RunFilter, type RunState } from "../../lib/stores/runs
 import { Field, Select } from "../components/form.tsx";
 
 /** Which runs a page shows, as its address has it: `?state=failed&from=2026-05-01&to=2026-05-07`. Days are in UTC. */
-interface ShownRuns {
+export interface ShownRuns {
   readonly dag: string;
   readonly state: RunState | undefined;
   readonly from: string;

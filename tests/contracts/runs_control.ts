@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { healthy } from "./health.ts";
 import { iso } from "../../lib/core/clock.ts";
 import { newTask } from "../../lib/dag/state.ts";
-import { datasetKey, type RunStore, type Start, type TaskRecord } from "../../lib/stores/runs/port.ts";
+import {
+  datasetKey,
+  type RunNote,
+  type RunStore,
+  type Start,
+  type TaskRecord,
+} from "../../lib/stores/runs/port.ts";
 import { endOf, runOf, startOf, T0, useOf } from "../fixtures/runs.ts";
 import { add, claim, CONFLICT, type OpenRuns, storeTest, TTL } from "./runs.ts";
 
@@ -338,6 +344,20 @@ export function runsControlContract(name: string, open: () => Promise<OpenRuns>)
     await commit({ ended: [endOf(failed, { state: "failed", lineage: [output("a")] })] });
     assert.deepEqual(await written(), [["a", 2, iso(T0 + 2_000)], ["b", 1, iso(T0 + 2_000)]]);
     assert.deepEqual(await runs.datasetWrites({ datasets: [key("r/part")] }), []);
+  });
+
+  test("runNotes() returns what revise() recorded, in order, and prune() removes it", async ({ runs }) => {
+    for (const run_id of ["r", "s"]) await add(runs, run_id);
+    const note = (action: RunNote["action"], task_id: string | null): RunNote => (
+      { task_id, action, by: "Ann", note: `why ${action}`, at: iso(T0) }
+    );
+    const notes = [note("cleared", null), note("success", "b")];
+    for (const one of notes) await runs.revise({ run_id: "r", now: T0, plan: () => ({ notes: [one] }) });
+    assert.deepEqual(await runs.runNotes({ run_id: "r" }), notes);
+    assert.deepEqual(await runs.runNotes({ run_id: "s" }), []);
+    await runs.requestCancel({ run_id: "r" });
+    await runs.prune({ before: iso(T0 + 1) });
+    assert.deepEqual(await runs.runNotes({ run_id: "r" }), []);
   });
 
   test("prune() removes old inactive runs, with all their records", async ({ runs }) => {

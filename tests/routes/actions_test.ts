@@ -148,6 +148,27 @@ pageTest(
   },
 );
 
+pageTest("a run is marked and many are cleared, with a note that its page shows", async ({ app, world }) => {
+  const { runs } = world.stores;
+  for (const id of ["r1", "r2"]) await addFailedRun(runs, id, T0);
+  const csrf = await tokenOf(app, "/runs/r1");
+  const mark = { state: "success", task: "", note: "the shop was <closed>", by: "Ann" };
+  assert.equal((await send(app, "/runs/r1/mark", mark)).status, 403, "without the token of the session");
+  const marked = await send(app, "/runs/r1/mark", { csrf, ...mark });
+  assert.equal(marked.headers.get("location"), "/runs/r1?notice=marked&n=0&of=0");
+  const { html } = await see(app, "/runs/r1");
+  assert.match(html, /The run was marked as success by Ann, .*?: the shop was &lt;closed&gt;/s);
+  assert.equal((await send(app, "/runs/r1/mark", { csrf, state: "running" })).status, 400);
+  assert.match(
+    (await see(app, `${PATH}?state=failed`)).html,
+    /<option selected="">failed|<option selected>failed/,
+  );
+  const cleared = await send(app, `${PATH}/clear`, { csrf, state: "failed", by: "Ann", note: "again" });
+  assert.equal(cleared.headers.get("location"), `${PATH}?notice=cleared&n=1&of=1`);
+  assert.equal((await runs.snapshot({ run_id: "r2" }))?.run.state, "queued");
+  assert.match((await see(app, "/runs/r2")).html, /The run was cleared by Ann, .*?: again/s);
+});
+
 pageTest("a task is run again with all that needs it; what failed, by one button", async ({ app, world }) => {
   const { runs } = world.stores;
   await addFailedRun(runs, "r1", T0);

@@ -176,9 +176,13 @@ pageTest(
     const NEEDS = /This needs a key with the scope <code>admin<\/code>/g;
     const { html } = await see(app, path, reader);
     assert.match(html, /disabled=""[^>]*>Queue a run</);
-    assert.equal(html.match(NEEDS)?.length, 3, "run, pause, backfill");
+    assert.equal(html.match(NEEDS)?.length, 4, "run, pause, backfill, clear");
     await addFailedRun(world.stores.runs, "failed", clock.now());
-    assert.equal((await see(app, "/runs/failed", reader)).html.match(NEEDS)?.length, 2, "the run, its tasks");
+    assert.equal(
+      (await see(app, "/runs/failed", reader)).html.match(NEEDS)?.length,
+      3,
+      "the run, its mark, its tasks",
+    );
     assert.equal((await send(app, RUN, { csrf: await tokenOf(app, path, reader) }, reader)).status, 403);
     const admin = { cookie: (await logIn(app, "admin-key-of-16+")).cookie };
     const csrf = await tokenOf(app, path, admin);

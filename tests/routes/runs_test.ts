@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { iso } from "../../lib/core/clock.ts";
+import { DAY_MS, iso } from "../../lib/core/clock.ts";
 import { NOW } from "../lib/recommend/world.ts";
 import { appTest, type Opened } from "./app.ts";
 import { addFailedRun, DAG, pageTest } from "./pages.ts";
 import { dagOf, driveRun, options as engineOptions, runToEnd } from "../fixtures/dag.ts";
 import { Fail } from "../../lib/dag/types.ts";
+import { T0 } from "../fixtures/runs.ts";
 
 const READ = "a-read-key-of-32-characters-xxxx";
 const ADMIN = "an-admin-key-of-32-characters-xx";
@@ -30,7 +31,9 @@ appTest("POST /pipeline/runs queues a run, which GET /pipeline/runs/:run_id show
     5,
     "fast",
   ]);
-  const { tasks, ...read } = await (await opened.app.request(response.headers.get("location")!)).json();
+  const { tasks, notes, ...read } = await (await opened.app.request(response.headers.get("location")!))
+    .json();
+  assert.deepEqual(notes, []);
   assert.deepEqual(read, run);
   assert.deepEqual(tasks.map(({ task_id, state }: Record<string, string>) => [task_id, state]), [
     ["first", "waiting"],
@@ -110,13 +113,45 @@ appTest("POST /pipeline/runs/:run_id/retry queues what failed, or one task", asy
   }
 }, { options });
 
+appTest("runs are marked, and many are cleared, by the key that is shown", async (opened) => {
+  const { runs } = opened.world.stores;
+  for (const [n, id] of ["a", "b"].entries()) {
+    await addFailedRun(runs, id, NOW, { logical_date: iso(T0 + n * DAY_MS) });
+  }
+  const marked = await post(opened, "/pipeline/runs/a/mark", { state: "success", note: "closed", by: "Ann" });
+  const { state, notes } = await marked.json();
+  const by = notes[0].by;
+  assert.deepEqual([marked.status, state, notes.length], [200, "success", 1]);
+  assert.deepEqual([notes[0].task_id, notes[0].action, notes[0].note], [null, "success", "closed"]);
+  assert.match(by, /^Ann/);
+  for (
+    const [body, status] of [[{ state: "done" }, 400], [{ state: "failed", task_id: "none" }, 400]] as const
+  ) {
+    assert.equal((await post(opened, "/pipeline/runs/a/mark", body)).status, status);
+  }
+  const order = { dag_id: "small", from: "2026-05-01", to: "2026-05-02" };
+  const dry = await post(opened, "/pipeline/runs/clear", { ...order, dry_run: true });
+  assert.deepEqual(await dry.json(), { backfill_id: null, run_ids: ["b"] });
+  const { backfill_id, run_ids } = await (await post(opened, "/pipeline/runs/clear", order)).json();
+  assert.deepEqual(run_ids, ["b"]);
+  assert.equal((await runs.snapshot({ run_id: "b" }))?.run.backfill_id, backfill_id);
+  assert.equal((await post(opened, "/pipeline/runs/b/mark", { state: "failed" })).status, 409);
+  assert.equal((await post(opened, "/pipeline/runs/clear", { dag_id: "none" })).status, 400);
+}, { options });
+
 appTest("runs are read by the scope read, and changed by admin, with JSON alone", async (opened) => {
   await addFailedRun(opened.world.stores.runs, "r", NOW);
   const before = await opened.world.stores.runs.snapshot({ run_id: "r" });
-  const changes = [["/pipeline/runs", { dag_id: "small" }], ["/pipeline/runs/r/cancel", {}], [
-    "/pipeline/runs/r/retry",
-    {},
-  ]] as const;
+  const changes = [
+    ["/pipeline/runs", { dag_id: "small" }],
+    ["/pipeline/runs/r/cancel", {}],
+    [
+      "/pipeline/runs/r/retry",
+      {},
+    ],
+    ["/pipeline/runs/r/mark", { state: "success" }],
+    ["/pipeline/runs/clear", { dag_id: "small" }],
+  ] as const;
   const read = { authorization: `Bearer ${READ}` }, admin = { authorization: `Bearer ${ADMIN}` };
   for (const path of ["/pipeline/runs", "/pipeline/runs/r"]) {
     assert.equal((await opened.app.request(path)).status, 401);

@@ -192,6 +192,22 @@ export interface RunChanges {
   readonly pools?: Readonly<Record<string, number>>;
   /** Tasks whose checkpoints are dropped. */
   readonly discard?: readonly string[];
+  /** What an operator did to the run. */
+  readonly notes?: readonly RunNote[];
+}
+
+/** What an operator did to an ended run, or to one of its tasks. */
+export interface RunNote {
+  /** Null if it is about the run. */
+  readonly task_id: string | null;
+  /** `success` or `failed`: it was marked as that. `cleared`: it runs again. */
+  readonly action: "success" | "failed" | "cleared";
+  /** The name of who did it, if known. Never a key. */
+  readonly by: string;
+  /** Why; "" if that was not said. */
+  readonly note: string;
+  /** ISO 8601. */
+  readonly at: string;
 }
 
 /** Names one attempt of a run. */
@@ -284,6 +300,8 @@ export interface RunRecordStore {
   /** Asks the process that drives a run to cancel it; ends a run that no process drives. False if the run has ended. */
   requestCancel(options: { run_id: string }): Promise<boolean>;
   snapshot(options: { run_id: string }): Promise<RunSnapshot | null>;
+  /** What operators did to a run, oldest first. */
+  runNotes(options: { run_id: string }): Promise<RunNote[]>;
   /** Newest first. */
   runs(options: RunFilter & { readonly limit: number }): Promise<RunRecord[]>;
   /** A dag's runs that were created at `since` (ISO) or later, newest first, at most `limit`, with their tasks. */

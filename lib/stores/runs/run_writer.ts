@@ -147,12 +147,17 @@ export class RunWriter {
 
   /** Returns the task ids of the admitted starts. */
   *apply({ run_id, now }: { run_id: string; now: number }, changes: RunChanges): Steps<string[]> {
-    const { run: state, tasks = [], ended = [], discard = [] } = changes;
+    const { run: state, tasks = [], ended = [], discard = [], notes = [] } = changes;
     yield* this.putTasks(run_id, tasks);
     if (ended.length > 0) yield* this.endAttempts(run_id, ended);
     if (discard.length > 0) yield* run(this.sql.dropCheckpoints, run_id, JSON.stringify(discard));
     const admitted = yield* this.admit({ run_id, now }, changes);
     if (state !== undefined) yield* this.setRun(run_id, state);
+    for (const { task_id, action, by, note, at } of notes) {
+      const sql =
+        `INSERT INTO run_notes (run_id, task_id, action, "by", note, at) VALUES ($1, $2, $3, $4, $5, $6)`;
+      yield* run(sql, run_id, task_id, action, by, note, at);
+    }
     return admitted;
   }
 

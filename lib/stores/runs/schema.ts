@@ -189,6 +189,18 @@ CREATE TABLE dataset_writes (
   (sql) => `
 ALTER TABLE pipeline_attempts ADD COLUMN parent ${sql.text};
 `,
+  (sql) => `
+CREATE TABLE run_notes (
+  seq ${sql.id},
+  run_id ${sql.text} NOT NULL REFERENCES pipeline_runs ON DELETE CASCADE,
+  task_id ${sql.text},
+  action ${sql.text} NOT NULL,
+  "by" ${sql.text} NOT NULL,
+  note ${sql.text} NOT NULL,
+  at ${sql.text} NOT NULL
+);
+CREATE INDEX run_notes_by_run ON run_notes (run_id, seq);
+`,
 ];
 
 /** All tables but that of the scheduler, which says what a process does now. */
@@ -207,4 +219,5 @@ export const RUN_TABLES: Readonly<Record<string, TableSpec>> = {
   audit_log: { key: ["seq"], numbered: { column: "seq", counter: null } },
   notifications: { key: ["seq"], numbered: { column: "seq", counter: null } },
   notification_sinks: { key: ["sink"] },
+  run_notes: { key: ["seq"], numbered: { column: "seq", counter: null } },
 };

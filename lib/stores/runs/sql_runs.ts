@@ -39,6 +39,7 @@ import {
   RUN_STATES,
   type RunFilter,
   type RunHistory,
+  type RunNote,
   type RunRecord,
   type RunSnapshot,
   type RunStore,
@@ -153,6 +154,11 @@ export class SqlRuns extends SqlStore implements RunStore {
 
   snapshot({ run_id }: { run_id: string }): Promise<RunSnapshot | null> {
     return this.db.read(() => readRun(run_id));
+  }
+
+  runNotes({ run_id }: { run_id: string }): Promise<RunNote[]> {
+    const sql = `SELECT task_id, action, "by", note, at FROM run_notes WHERE run_id = $1 ORDER BY seq`;
+    return this.db.query(() => all<RunNote>(sql, run_id));
   }
 
   async runs(

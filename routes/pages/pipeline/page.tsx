@@ -4,6 +4,7 @@ import { type Fragment, live } from "../../http/live.ts";
 import type { PageRequest, View } from "../../http/page.ts";
 import { isFiltered, RunFilterForm, shownRuns, toFilter } from "../run_filter.tsx";
 import { readScheduler } from "../scheduler.ts";
+import { ClearRuns } from "./clear_runs.tsx";
 import { dagOf, readSnapshots, type Snapshots } from "./data.ts";
 import { paramFields } from "./params.tsx";
 import { Actions, Backfills, Grid, Now, Schedule } from "./parts.tsx";
@@ -36,6 +37,7 @@ export async function pipeline(request: PageRequest): Promise<View> {
         <RunFilterForm shown={shown} action={`/pipelines/${dag.id}`} />
         <Grid dag={dag} snapshots={snapshots} now={now} />
         <Pages url={url} page={page} max={MAX_PAGES} more={more} />
+        <ClearRuns session={request.session} dag={dag} shown={shown} />
         <Backfills request={request} dag={dag} backfills={backfills} />
         <div class="columns">
           <Actions request={request} dag={dag} fields={fields} />

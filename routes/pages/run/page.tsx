@@ -6,6 +6,7 @@ import { readScheduler } from "../scheduler.ts";
 import { type Line, type LogFilter, logFilter, readRunPage, readTail, type RunPageData } from "./data.ts";
 import { Lineage, type Use } from "./lineage.tsx";
 import { Log, LogLines } from "./log.tsx";
+import { Notes } from "./notes.tsx";
 import { Instances, RunStatus, RunSummary, TaskTable, Timeline } from "./parts.tsx";
 import { runPath } from "../../components/run_link.tsx";
 
@@ -18,9 +19,10 @@ export async function run(request: PageRequest): Promise<View> {
   const mappedTask = mappedTaskOf(data, filter);
   const named = filter.task_id === undefined ? [] : [filter.task_id];
   const tasks = [...new Set([...data.order, ...named])];
-  const [log, uses, scheduler] = await Promise.all([
+  const [log, uses, notes, scheduler] = await Promise.all([
     readTail(context.runs, { run_id, ...filter }),
     context.runs.lineage({ run_id }),
+    context.runs.runNotes({ run_id }),
     readScheduler(context, now),
   ]);
   return {
@@ -34,6 +36,7 @@ export async function run(request: PageRequest): Promise<View> {
           <RunStatus run={data.run} now={now} />
         </div>
         <RunSummary request={request} data={data} />
+        <Notes request={request} data={data} notes={notes} />
         <Timeline data={data} now={now} />
         <TaskTable request={request} data={data} />
         {mappedTask !== null && <Instances request={request} data={data} task={mappedTask} />}
