@@ -1,3 +1,4 @@
+import { LRUCache } from "../../deps.ts";
 import { sleep } from "../core/abort.ts";
 import { causeOf, ParleyError } from "../core/errors.ts";
 import { counted } from "../core/text.ts";
@@ -13,8 +14,10 @@ const MAX_RETRY_MS = 30_000;
 interface QueueOptions {
   /** What the ids are of, as a warning names it, such as `user`. */
   readonly noun: string;
-  /** Derives what is stored of these ids. Repeating it changes nothing. */
-  readonly derive: (ids: readonly string[], signal: AbortSignal) => Promise<void>;
+  /** Derives what is stored of these ids, or returns false if only a run can. Repeating it changes nothing. */
+  readonly derive: (ids: readonly string[], signal: AbortSignal) => Promise<boolean>;
+  /** For how many milliseconds it is remembered of an awaited id that it is left to a run. Default 30 minutes. */
+  readonly keep_ms?: number;
   /** Gets a line about a failure. It names no id. */
   readonly warn: (line: string) => void;
 }
@@ -36,11 +39,15 @@ export class DerivationQueue {
   private isFull = false;
   /** Of ids that readers may wait for, until they are derived. */
   private readonly awaited = new Map<string, PromiseWithResolvers<boolean>>();
+  /** Of the awaited ids those that are left to the next run. */
+  private readonly left: LRUCache<string, true>;
   private isFailing = false;
   private working: Promise<void> | null = null;
   private readonly closing = new AbortController();
 
-  constructor(private readonly options: QueueOptions) {}
+  constructor(private readonly options: QueueOptions) {
+    this.left = new LRUCache({ max: MAX_WAITING, ttl: options.keep_ms ?? 1_800_000 });
+  }
 
   /** Ids that wait, without those that are being derived. */
   get waiting(): number {
@@ -60,16 +67,21 @@ export class DerivationQueue {
     this.start();
   }
 
-  /** Whether what was written of an id is derived, once that is known; at once if stores fail now. Null if it was not awaited, or is derived. */
+  /**
+   * Whether what was written of an id is derived, once that is known; at once if stores fail now, or if it is left to a run. Null if it was
+   * not awaited, or is derived.
+   */
   derived(id: string): Promise<boolean> | null {
     const awaited = this.awaited.get(id);
-    if (awaited === undefined) return null;
+    if (awaited === undefined) return this.left.has(id) ? Promise.resolve(false) : null;
     return this.isFailing ? Promise.resolve(false) : awaited.promise;
   }
 
   /** Ends the wait for an id, unless it was written again meanwhile. */
   private settle(id: string, isDerived: boolean): void {
     if (this.roundOf.has(id)) return;
+    if (isDerived) this.left.delete(id);
+    else if (this.awaited.has(id)) this.left.set(id, true);
     this.awaited.get(id)?.resolve(isDerived);
     this.awaited.delete(id);
   }
@@ -173,8 +185,8 @@ export class DerivationQueue {
   private async deriveEach(ids: readonly string[]): Promise<void> {
     const { signal } = this.closing;
     try {
-      await this.options.derive(ids, signal);
-      for (const id of ids) this.settle(id, true);
+      const isDerived = await this.options.derive(ids, signal);
+      for (const id of ids) this.settle(id, isDerived);
     } catch (error) {
       if (signal.aborted || (error instanceof ParleyError && error.code === "unavailable")) throw error;
       if (ids.length > 1) {

@@ -101,6 +101,7 @@ export class OnlineWriter {
     this.arms = new EventArms(options.secret ?? (() => options.stores.analytics.secret()));
     this.users = new DerivationQueue({
       noun: "user",
+      keep_ms: (options.conversation_gap_minutes ?? 30) * 60_000,
       derive: (ids, signal) => this.deriveUsers(ids, signal),
       warn,
     });
@@ -175,9 +176,14 @@ export class OnlineWriter {
     const outcomes = new Map<string, keyof WriteCounts>();
     const owners_before = new Set<string>();
     const rows = [...parsed.rows.values()];
-    const refused = rows.length === 0 ? NO_USERS : await upsert(rows, (id, outcome, owner_before) => {
+    const onOutcome: OnOutcome = (id, outcome, owner_before) => {
       outcomes.set(id, outcome);
       if (owner_before !== null) owners_before.add(owner_before);
+    };
+    const refused = rows.length === 0 ? NO_USERS : await upsert(rows, onOutcome).catch((error) => {
+      // They may be stored, and are the same if they are sent again.
+      derive(rows, owners_before);
+      throw error;
     });
     const isRefused = (row: Rows[K]) => "user_id" in row && refused.has(row.user_id);
     derive(
@@ -297,10 +303,10 @@ export class OnlineWriter {
     await Promise.all([this.users.close(CLOSE_TIMEOUT_MS), this.campaigns.close(CLOSE_TIMEOUT_MS)]);
   }
 
-  private async deriveUsers(user_ids: readonly string[], signal: AbortSignal): Promise<void> {
+  private async deriveUsers(user_ids: readonly string[], signal: AbortSignal): Promise<boolean> {
     const { stores, names, conversation_gap_minutes = 30 } = this.options;
     const means = await this.means(signal);
-    if (means === null) return;
+    if (means === null) return false;
     const { writer, published } = means;
     const classifier = await this.classifierOf(published, signal);
     const classify = async (messages: readonly Message[]) => {
@@ -326,14 +332,16 @@ export class OnlineWriter {
       undo: (erased) => stores.analytics.deleteUsers({ user_ids: erased, signal }),
       signal,
     });
+    return true;
   }
 
-  private async deriveCampaigns(campaign_ids: readonly string[], signal: AbortSignal): Promise<void> {
+  private async deriveCampaigns(campaign_ids: readonly string[], signal: AbortSignal): Promise<boolean> {
     const { analytics, graph } = this.options.stores;
     const means = await this.means(signal);
-    if (means === null) return;
+    if (means === null) return false;
     await deriveCampaigns({ ...means.writer, analytics, graph, signal }, campaign_ids);
     await analytics.raiseEpochs({ user_ids: [], campaign_ids, signal });
+    return true;
   }
 
   /** Null if nothing is published or there is no model of it: then the next run derives what is stored. */

@@ -13,8 +13,9 @@ export interface NegationMeans {
   readonly gap_ms: number;
 }
 
-/** Characters of the newest messages of either side that are read, and the newest negations that count. */
-const MAX_CHARACTERS = 8_000;
+/** Characters of the newest messages of either side that are read. Assistants talk more, and are read only for what users refer to. */
+const MAX_CHARACTERS = Object.freeze({ user: 8_000, assistant: 32_000 });
+/** The newest negations that count. */
 const MAX_NEGATIONS = 100;
 /** The last day that ISO 8601 writes with four digits for the year. */
 const MAX_TIME = Date.UTC(9999, 11, 31);
@@ -23,12 +24,15 @@ const LOST_SHARE = 0.5;
 
 /**
  * What the user does not want or did not like, by their newest messages, the oldest first. Of all that they said about a campaign,
- * category or tag the last counts. A category or tag is left out if its conversation was over before the user's newest
- * message. Depends on the rows alone, not on their order or the clock.
+ * category or tag the last counts, and of what has one time the negation. A category or tag is left out if its conversation was over
+ * before the user's newest message. Depends on the rows alone, not on their order or the clock.
+ *
+ * @param before What earlier rows negate that are not among these.
  */
 export function negationsOf(
   rows: Omit<UserRows, "events">,
   { names, gap_ms }: NegationMeans,
+  before: readonly Negation[] = [],
 ): Negation[] {
   const newest = newestOf(inOrder(rows.messages.filter(({ user_id }) => user_id === rows.user_id)));
   const byMessage = new Map(
@@ -38,7 +42,8 @@ export function negationsOf(
       return messages.map((message) => [message, conversation] as const);
     }),
   );
-  const negations = new Map<string, Negation>();
+  const negations = new Map(before.map((negation) => [keyOf(negation), negation]));
+  const negatedAt = new Map<string, string>();
   for (const message of newest) {
     const conversation = byMessage.get(message)!;
     const { stances, last } = readStances(message.message, { names, last: conversation.last });
@@ -46,8 +51,12 @@ export function negationsOf(
     if (message.role !== "user") continue;
     for (const { subject, polarity } of stances) {
       const key = keyOf(subject);
+      const { timestamp } = message;
+      if (polarity === "positive" && negatedAt.get(key) === timestamp) continue;
       negations.delete(key);
-      if (polarity === "negative") negations.set(key, { ...subject, until: conversation.until });
+      if (polarity === "positive") continue;
+      negations.set(key, { ...subject, until: conversation.until });
+      negatedAt.set(key, timestamp);
     }
   }
   const now = newest.at(-1)?.timestamp ?? "";
@@ -56,14 +65,16 @@ export function negationsOf(
   );
 }
 
-/** The newest of these messages, {@link MAX_CHARACTERS} in all; of the oldest of them the beginning. */
+/** The newest of these messages, {@link MAX_CHARACTERS} of each side; of the oldest of them the beginning. */
 function newestOf(messages: readonly Message[]): Message[] {
   const newest: Message[] = [];
-  let left = MAX_CHARACTERS;
+  const left: Record<keyof typeof MAX_CHARACTERS, number> = { ...MAX_CHARACTERS };
   for (const row of messages.toReversed()) {
-    if (left <= 0) break;
-    newest.push({ ...row, message: row.message.slice(0, left) });
-    left -= row.message.length;
+    const side = row.role === "user" ? "user" : "assistant";
+    if (left.user <= 0) break;
+    if (left[side] <= 0) continue;
+    newest.push({ ...row, message: row.message.slice(0, left[side]) });
+    left[side] -= row.message.length;
   }
   return newest.toReversed();
 }

@@ -5,7 +5,8 @@ import type { PostedRequest } from "./answer.ts";
 import type { UserRows } from "./conversations.ts";
 import type { KnownUser } from "./known_user.ts";
 import { CampaignNames } from "./mentions.ts";
-import { readUser, type RecommendOptions } from "./recommend.ts";
+import { negationsOf } from "./negations.ts";
+import { readUser, readUserAnalytics, type RecommendOptions } from "./recommend.ts";
 import type { RequestTrace } from "./request_trace.ts";
 import type { TextVectors } from "./text_vectors.ts";
 import { type UserMeans, userOfRows } from "./user_of_rows.ts";
@@ -64,7 +65,17 @@ export async function readPostedUser(options: PostedOptions): Promise<KnownUser>
   const rows = withPosted(stored, options);
   const texts = new Map(rows.messages.map(({ message_id, message }) => [message_id, message]));
   const same = stored?.messages.filter((row) => texts.get(row.message_id) === row.message) ?? [];
-  return await userOfRows(rows, meansOf(options, new Set(same.map((row) => row.message_id))));
+  const means = meansOf(options, new Set(same.map((row) => row.message_id)));
+  const user = await userOfRows(rows, means);
+  if (user_id === null || (stored !== null && options.names !== null)) return user;
+  // What cannot be read of the rows is known as it was derived last.
+  const derived = await readUserAnalytics({ ...options, user_id });
+  return {
+    ...user,
+    named: [...new Set([...derived.named, ...user.named])],
+    negations: negationsOf(rows, means, derived.negations),
+    final: stored === null ? [...derived.final, ...user.final] : user.final,
+  };
 }
 
 /** The rows of a user that are stored, derived or not; null if they cannot be read, or the user opted out of personalisation. */

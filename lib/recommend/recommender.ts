@@ -3,7 +3,7 @@ import type { Clock } from "../core/clock.ts";
 import { iso } from "../core/clock.ts";
 import { withTimeout } from "../core/abort.ts";
 import { causeOf, ParleyError } from "../core/errors.ts";
-import type { Abortable, Published } from "../core/types.ts";
+import type { Abortable, EngagementEvent, Published } from "../core/types.ts";
 import type { AnalyticsStore } from "../stores/analytics/port.ts";
 import type { Embedder } from "../embed/port.ts";
 import type { Cache } from "../stores/cache/port.ts";
@@ -33,7 +33,7 @@ import type { CampaignNames } from "./mentions.ts";
 import { LastPopular } from "./last_popular.ts";
 import { PopularReader } from "./candidates/popularity.ts";
 import { PublishedReader } from "./published_reader.ts";
-import { type UserWords, withoutPersonal } from "./known_user.ts";
+import { type KnownUser, type UserWords, withoutPersonal } from "./known_user.ts";
 import {
   type AnswerStores,
   type ComputedAnswer,
@@ -101,6 +101,9 @@ export interface Explained extends ComputedAnswer {
 type AssignedPost = PostedRequest & { readonly arm: Arm };
 /** A request of a user with stored rows that are not derived yet; null if these cannot be read. */
 type PendingRequest = AssignedRequest & { readonly pending: UserRows | null };
+/** What is not shown to a user, whatever else is known of them. */
+type Unwanted = Pick<KnownUser, "negations" | "final">;
+const NOTHING_UNWANTED: Unwanted = Object.freeze({ negations: [], final: [] });
 type AnyRequest = AssignedRequest | AssignedPost | PendingRequest;
 
 /** The share of the time that an answer waits for what is read once: the secret, and the names of campaigns. */
@@ -550,13 +553,13 @@ export class Recommender {
     { published, state, cached, trace }: Lookup & { state: DataState; trace: RequestTrace },
   ): Promise<ServedAnswer> {
     const bypass = trace.failures.has("cache");
-    if (await this.isLate(trace)) {
-      // One from before what the user did last may show what they no longer want.
-      const unchanged = cached?.run_id === state.run_id && cached.epoch === state.epoch ? cached : null;
-      return await this.withoutAnalytics(request, unchanged, trace);
-    }
+    // One from before what the user did last may show what they no longer want.
+    const unchanged = cached?.run_id === state.run_id && cached.epoch === state.epoch ? cached : null;
+    if (await this.isLate(trace)) return await this.withoutAnalytics(request, unchanged, trace);
     const computed = await this.compute(request, published, trace);
-    if (trace.failures.has("analytics")) return await this.withoutAnalytics(request, cached, trace);
+    if (trace.failures.has("analytics")) {
+      return await this.withoutAnalytics(request, unchanged, trace, computed);
+    }
     const body = JSON.stringify(computed.answer);
     const stored = { body, computed, trace };
     if (!bypass) await trace.timed("cache", () => this.answers.store(request, state, stored));
@@ -587,42 +590,37 @@ export class Recommender {
   ): Promise<ComputedAnswer> {
     const signing = await this.signing(request, published);
     const { before } = signing;
+    let user: KnownUser | null = null;
     // Without analytics no campaign has a title: nothing that the other stores could add would be shown.
     if (published !== null && !trace.failures.has("analytics")) {
       const shown = before?.shown ?? null;
       const { exploration: share = 0 } = this.options;
       const explores = share > 0 && request.arm.explores !== false && signing.signer !== null;
       const exploration = explores ? { share, seed: signing.seed } : null;
-      const computed = await this.recommend(request, { published, shown, exploration, trace });
+      const options = this.recommendOptions(request, { published, shown, exploration, trace });
+      user = await this.userOf(request, options);
+      const computed = await recommendTo(user, options);
       // An empty store may have replaced the published one since the row was read.
       if (computed.answer.items.length === 0) {
         await trace.callStore("analytics", null, (signal) => this.published.reread({ signal }));
       }
       if (!trace.failures.has("analytics")) return this.withId(request, computed, signing);
     }
-    return this.withId(request, await this.popularAnswer(request, before, trace), signing);
+    const unwanted = user ?? await this.readUnwanted(request, trace);
+    return this.withId(request, this.popularAnswer(request, unwanted, before, trace), signing);
   }
 
-  /**
-   * What the user does not want now: by the rows of the request and the names that are in memory, and by what is derived, if
-   * analytics responds.
-   */
-  private async unwantedBy(
-    request: AnyRequest,
-    trace: RequestTrace,
-  ): Promise<{ vetoes: Vetoes; campaign_ids: string[] }> {
-    const { stores, clock, repurchase_days = null } = this.options;
-    const now = clock.now();
+  /** What the user does not want, as far as that is known without a model. It is read even if no time is left. */
+  private async readUnwanted(request: AnyRequest, trace: RequestTrace): Promise<Unwanted> {
     const { user_id } = request;
-    const derived = user_id === null ? null : await readUserAnalytics({ user_id, stores, trace });
+    trace.leaveTime(MAX_WAIT_SHARE);
+    const { stores } = this.options;
+    const derived = user_id === null ? NOTHING_UNWANTED : await readUserAnalytics({ user_id, stores, trace });
     const names = this.versionCache.catalogue.lastNames();
     const rows = rowsOf(request);
-    const said = rows === null || names === null ? [] : negationsOf(rows, { names, gap_ms: this.gap_ms });
-    const suppressed = suppressedCampaigns(derived?.final ?? [], { now, repurchase_days });
-    return {
-      vetoes: new Vetoes([...derived?.negations ?? [], ...said], now),
-      campaign_ids: suppressed.map(({ campaign_id }) => campaign_id),
-    };
+    if (rows === null || names === null) return derived;
+    const before = "pending" in request ? [] : derived.negations;
+    return { ...derived, negations: negationsOf(rows, { names, gap_ms: this.gap_ms }, before) };
   }
 
   /** What a user with pending rows said lately, by these; nothing if they are not known. */
@@ -636,41 +634,46 @@ export class Recommender {
     return (this.options.conversation_gap_minutes ?? 30) * 60_000;
   }
 
-  private async recommend(
+  private recommendOptions(
     request: AnyRequest,
     context: Pick<RecommendOptions, "shown" | "exploration" | "trace"> & { published: Published },
-  ): Promise<ComputedAnswer> {
-    const { stores, clock, classifier = null, repurchase_days = null } = this.options;
-    const { gap_ms } = this;
+  ) {
+    const { stores, clock, repurchase_days = null } = this.options;
     const { popular, campaign_rows, version_data, catalogue } = this.versionCache;
     const learnt = { popular, campaign_rows, version_data, catalogue };
-    const options = { ...request, ...context, ...learnt, stores, clock, repurchase_days };
+    return { ...request, ...context, ...learnt, stores, clock, repurchase_days };
+  }
+
+  private async userOf(
+    request: AnyRequest,
+    options: ReturnType<Recommender["recommendOptions"]>,
+  ): Promise<KnownUser> {
     const isControl = request.arm === CONTROL_ARM;
     if (!("messages" in request)) {
       const stored = { ...options, user_id: request.user_id };
-      const said = await this.pendingWords(request, context.trace);
-      const user = isControl
+      const said = await this.pendingWords(request, options.trace);
+      return isControl
         ? withoutPersonal({ ...await readUserAnalytics(stored), ...said })
         : { ...await readUser(stored), ...said };
-      return await recommendTo(user, stored);
     }
-    const names = await this.campaignNames(context.trace);
     const { messages, events } = request;
+    const { classifier = null } = this.options;
     const user = await readPostedUser({
       ...options,
       messages,
       events,
-      names,
-      gap_ms,
+      names: await this.campaignNames(options.trace),
+      gap_ms: this.gap_ms,
       vectors: this.vectors,
       classifier: this.vectors === null ? null : classifier,
     });
-    return await recommendTo(isControl ? withoutPersonal(user) : user, options);
+    return isControl ? withoutPersonal(user) : user;
   }
 
-  /** Null if they are not in memory and take long to be read, which continues. */
+  /** Those from before if they take long to be read, which continues; null if they were never read. */
   private async campaignNames({ answer_ms }: RequestTrace): Promise<CampaignNames | null> {
-    return await withTimeout(MAX_WAIT_SHARE * answer_ms, () => this.names()).catch(() => null);
+    return await withTimeout(MAX_WAIT_SHARE * answer_ms, () => this.names())
+      .catch(() => this.versionCache.catalogue.lastNames());
   }
 
   /** The cached answer if it may be served, marked as unchecked; else the campaigns that were popular last, without unwanted ones. */
@@ -678,24 +681,28 @@ export class Recommender {
     request: AssignedRequest,
     cached: CachedAnswer | null,
     trace: RequestTrace,
+    popular?: ComputedAnswer,
   ): Promise<ServedAnswer> {
     const known_version = this.published.lastKnown()?.version ?? 0;
     if (cached !== null && await this.answers.servesUnchecked(request, { cached, known_version, trace })) {
       return this.toServedAnswer(trace, withMissing(cached, trace.missing()), "stale");
     }
-    const signing = await this.signing(request, this.published.lastKnown());
-    const popular = await this.popularAnswer(request, signing.before, trace);
-    const { answer } = this.withId(request, popular, signing);
+    const { answer } = popular ?? await this.compute(request, null, trace);
     return this.toServedAnswer(trace, { body: JSON.stringify(answer), degraded: answer.degraded }, "bypass");
   }
 
-  private async popularAnswer(
+  private popularAnswer(
     request: AnyRequest,
+    { negations, final }: Unwanted,
     before: RecommendationId | null,
     trace: RequestTrace,
-  ): Promise<ComputedAnswer> {
-    const { vetoes, campaign_ids } = await this.unwantedBy(request, trace);
-    const page = { ...request, exclude: [...request.exclude ?? [], ...campaign_ids] };
+  ): ComputedAnswer {
+    const { clock, repurchase_days = null } = this.options;
+    const vetoes = new Vetoes(negations, clock.now());
+    const suppressed = suppressedCampaigns(final, { now: clock.now(), repurchase_days });
+    const posted = "events" in request ? request.events.filter(isFinal) : [];
+    const unwanted = [...suppressed, ...posted].map(({ campaign_id }) => campaign_id);
+    const page = { ...request, exclude: [...request.exclude ?? [], ...unwanted] };
     const { version, items } = this.versionCache.last_popular.answer(page, before?.shown ?? null, vetoes);
     const generated_at = iso(this.options.clock.now());
     const degraded = trace.missing();
@@ -768,6 +775,11 @@ export class Recommender {
       state: epochs && { version: published.version, run_id: published.run_id, epoch: epochText(epochs) },
     };
   }
+}
+
+/** After which a campaign is no longer shown to the user, at least for a while. */
+function isFinal({ type }: EngagementEvent): boolean {
+  return type === "dismissal" || type === "conversion";
 }
 
 /** The rows that a request comes with, or that are not derived; null if there are none. */

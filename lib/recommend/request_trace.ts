@@ -25,7 +25,7 @@ export class RequestTrace {
   readonly incomplete = new Map<AnswerStore, unknown>();
 
   private readonly startedAt = performance.now();
-  private readonly deadline: number;
+  private deadline: number;
 
   /** Begins now; stages together may take `answer_ms`. */
   constructor(private readonly policies: StorePolicies, readonly answer_ms: number) {
@@ -54,6 +54,11 @@ export class RequestTrace {
   /** As {@link callStore}; adds the time to the stage of that store. */
   callTimed<T, F>(store: StoreName, fallback: F, body: (signal: AbortSignal) => Promise<T>): Promise<T | F> {
     return this.timed(store, () => this.callStore(store, fallback, body));
+  }
+
+  /** Leaves this share of the time for an answer from now on, at least, to what no answer can do without. */
+  leaveTime(share: number): void {
+    this.deadline = Math.max(this.deadline, performance.now() + share * this.answer_ms);
   }
 
   /** Whether less than this share of the time for an answer is over. */

@@ -1,4 +1,8 @@
 import assert from "node:assert/strict";
+import type { Hono } from "../../deps.ts";
+import { ParleyError } from "../../lib/core/errors.ts";
+import type { Embedder } from "../../lib/embed/port.ts";
+import type { Answer } from "../../lib/recommend/answer.ts";
 import { appTest } from "./app.ts";
 import { campaign } from "../lib/recommend/samples.ts";
 import { emptyWorld, fails, faulty, NOW } from "../lib/recommend/world.ts";
@@ -189,29 +193,73 @@ appTest("GET /recommendations/:user_id is 503 before the first publish", async (
   assert.match((await response.json()).detail, /no data has been published yet: run `deno task pipeline`/);
 }, { open: emptyWorld });
 
+const MODEL = { name: "by-hand", revision: "0", dimension: 3, pooling: "mean" } as const;
+const refusing: Embedder = {
+  model: MODEL,
+  embed: () => Promise.reject(new ParleyError("denied", "the key has expired")),
+  close: () => Promise.resolve(),
+};
+
+for (
+  const [what, options] of [
+    ["the model is still being loaded", { embedder: () => new Promise<never>(() => {}) }],
+    ["the model refuses its texts", { embedder: () => Promise.resolve(refusing) }],
+    ["the process has no model", {}],
+  ] as const
+) {
+  appTest(
+    `an answer right after a message of the user has nothing that they do not want, if ${what}`,
+    async ({ app }) => {
+      const before = await answerOf(app);
+      assert.ok(kitchen(before) > 0);
+      await say(app, "anything but kitchen", 0);
+      // The second comes after the derivation has ended, in whatever way it does.
+      for (let asked = 0; asked < 2; asked++) {
+        const { vetoes, degraded, ...after } = await answerOf(app);
+        assert.deepEqual(vetoes.map(({ of, name }) => [of, name]), [["category", "kitchen"]]);
+        assert.deepEqual([kitchen(after), after.strategy, degraded], [0, "personal", ["analytics"]]);
+      }
+      await say(app, "show me kitchen things again", 1);
+      assert.equal(kitchen(await answerOf(app)), kitchen(before));
+    },
+    { options: () => ({ answer_ms: 1_000, ...options }) },
+  );
+}
+
 appTest(
-  "an answer right after a message of the user has nothing that they do not want, and says so if it takes long to derive the rest",
+  "a message that was stored by a request that failed counts once it is sent again",
   async ({ app }) => {
-    const answer = async () => await (await app.request("/recommendations/ann?k=20")).json();
-    const kitchen = ({ items }: { items: { category: string }[] }) =>
-      items.filter(({ category }) => category === "kitchen").length;
-    const say = async (message: string, second: number) => {
-      const timestamp = new Date(NOW - 60_000 + second * 1_000).toISOString();
-      const body = JSON.stringify({ user_id: "ann", message, timestamp });
-      const headers = { "content-type": "application/json" };
-      assert.equal((await app.request("/messages", { method: "POST", headers, body })).status, 200);
-    };
-    const before = await answer();
-    assert.ok(kitchen(before) > 0);
-    await say("anything but kitchen", 0);
-    const { vetoes, degraded, ...after } = await answer();
-    assert.deepEqual(vetoes.map(({ of, name }: { of: string; name: string }) => [of, name]), [[
-      "category",
-      "kitchen",
-    ]]);
-    assert.deepEqual([kitchen(after), after.strategy, degraded], [0, "personal", ["analytics"]]);
-    await say("show me kitchen things again", 1);
-    assert.equal(kitchen(await answer()), kitchen(before));
+    assert.ok(kitchen(await answerOf(app)) > 0);
+    assert.equal(await say(app, "anything but kitchen", 0), 500);
+    assert.equal(await say(app, "anything but kitchen", 0), 200);
+    assert.equal(kitchen(await answerOf(app)), 0);
   },
-  { options: () => ({ answer_ms: 1_000, embedder: () => new Promise(() => {}) }) },
+  {
+    options: ({ stores }) => {
+      const { documents } = stores;
+      let calls = 0;
+      const upsert: typeof documents.upsert = async (options) => {
+        const counts = await documents.upsert(options);
+        if (calls++ === 0) throw new Error("cut off");
+        return counts;
+      };
+      return { stores: { ...stores, documents: Object.assign(Object.create(documents), { upsert }) } };
+    },
+  },
 );
+
+async function answerOf(app: Hono): Promise<Answer> {
+  return await (await app.request("/recommendations/ann?k=20")).json();
+}
+
+function kitchen({ items }: Pick<Answer, "items">): number {
+  return items.filter(({ category }) => category === "kitchen").length;
+}
+
+/** Posts what ann says; returns the status. */
+async function say(app: Hono, message: string, second: number): Promise<number> {
+  const timestamp = new Date(NOW - 60_000 + second * 1_000).toISOString();
+  const body = JSON.stringify({ user_id: "ann", message, timestamp });
+  const headers = { "content-type": "application/json" };
+  return (await app.request("/messages", { method: "POST", headers, body })).status;
+}

@@ -74,6 +74,21 @@ Deno.test("negationsOf() takes what the other side says for what is meant, not f
   assert.deepEqual(said({ minute: 0, message: "No walks", user_id: "bob" }), []);
 });
 
+Deno.test("negationsOf() keeps a negation while the other side talks", () => {
+  const long = (minute: number) => ({ minute, message: "and ".repeat(1_500), role: "assistant" as const });
+  const no = { minute: 0, message: "I hated the Trail Map" };
+  assert.equal(said(no, long(1), { minute: 2, message: "What else?" }, long(3), long(4)).length, 1);
+});
+
+Deno.test("negationsOf() takes the negation of what is said at one time, whatever the order", () => {
+  const yes = { minute: 0, message: "Show me walks" };
+  const no = { minute: 0, message: "No walks please" };
+  for (const [first, last] of [["a", "b"], ["b", "a"]] as const) {
+    assert.equal(said({ ...yes, message_id: first }, { ...no, message_id: last }).length, 1);
+  }
+  assert.deepEqual(said(no, { ...yes, minute: 1 }), []);
+});
+
 Deno.test("negationsOf() reads the newest 8,000 characters", () => {
   const filler = { minute: 1, message: "and ".repeat(1_990) };
   const early = { minute: 0, message: "I hated the Trail Map" };

@@ -5,7 +5,7 @@ import { type Answer, SOURCES } from "../../../lib/recommend/answer.ts";
 import { Recommender, type RecommenderStores } from "../../../lib/recommend/recommender.ts";
 import { campaign, event } from "./samples.ts";
 import { ANSWER_MS, emptyWorld, fails, faulty, hangs, HIDDEN, NOW, openWorld, type World } from "./world.ts";
-import type { Negation } from "../../../lib/stores/analytics/port.ts";
+import type { Negation, ProfileWords } from "../../../lib/stores/analytics/port.ts";
 import { NO_USER } from "../../../lib/recommend/posted_user.ts";
 import { LATEST, message as messageRow } from "../../fixtures/rows.ts";
 import { encodeUncertain, UNCERTAIN_FILE } from "../../../lib/recommend/uncertain_file.ts";
@@ -712,9 +712,13 @@ scene("leaves out what the user does not want, to the end of the conversation", 
   assert.ok(["g1", "k1", "k2", "k3"].every((id) => ids(all.answer).includes(id)));
 });
 
-scene(
-  "an answer that no time is left for shows nothing that the user does not want",
-  async ({ world, clock }) => {
+for (
+  const [what, share] of [["an answer that hardly any time is left for", 0.65], [
+    "an answer that is too late",
+    1.1,
+  ]] as const
+) {
+  scene(`${what} shows nothing that the user does not want`, async ({ world, clock }) => {
     await negate(world, "gil", [
       { of: "category", name: "kitchen", until: OVER },
       { of: "tag", name: "late", until: OVER },
@@ -728,7 +732,7 @@ scene(
     await world.add([event("gil", "dismissal", "g2")]);
     const answer_ms = 1_000;
     const epochs = (options: { user_id: string }) => {
-      const until = performance.now() + 0.65 * answer_ms;
+      const until = performance.now() + share * answer_ms;
       while (options.user_id === "gil" && performance.now() < until);
       return analytics.epochs(options);
     };
@@ -739,6 +743,47 @@ scene(
     const { body, degraded } = await recommender.serve({ user_id: "gil", k: 20 });
     assert.deepEqual(degraded, ["time"]);
     assert.deepEqual(ids(JSON.parse(body)).toSorted(), ["g-last-day", "g3", "g4"]);
+  });
+}
+
+scene(
+  "what a user does not want counts in a posted conversation whose stored rows cannot be read",
+  async ({ world, clock }) => {
+    await negate(world, "gil", [{ of: "category", name: "kitchen", until: OVER }]);
+    await world.add([event("gil", "dismissal", "g2")]);
+    const { stores } = world;
+    const names = { campaignPage: hangs };
+    for (
+      const broken of [
+        { documents: faulty(stores.documents, fails) },
+        { documents: faulty(stores.documents, hangs), graph: faulty(stores.graph, hangs) },
+        { analytics: Object.assign(Object.create(stores.analytics), names) },
+      ]
+    ) {
+      const recommender = new Recommender({ stores: { ...stores, ...broken }, clock, answer_ms: ANSWER_MS });
+      const posted = { user_id: "gil", messages: [], events: [], k: 20 };
+      const { body } = await recommender.servePosted(posted);
+      assert.deepEqual(ids(JSON.parse(body)).filter((id) => id === "g2" || id.startsWith("k")), []);
+    }
+  },
+);
+
+scene(
+  "a cached answer from before what the user did last is not served if analytics fails on the way",
+  async ({ world, clock }) => {
+    const { analytics } = world.stores;
+    let profileWords: () => Promise<ProfileWords | null> = () => analytics.profileWords({ user_id: "gil" });
+    const watched = Object.assign(Object.create(analytics), { profileWords: () => profileWords() });
+    const recommender = new Recommender({
+      stores: { ...world.stores, analytics: watched },
+      clock,
+      answer_ms: ANSWER_MS,
+    });
+    const ask = async () => await recommender.serve({ user_id: "gil", k: 20 });
+    assert.ok(ids(JSON.parse((await ask()).body)).includes("g1"));
+    await world.add([event("gil", "dismissal", "g1")]);
+    profileWords = fails;
+    assert.equal((await ask()).cache, "bypass");
   },
 );
 
