@@ -46,7 +46,7 @@ export class DerivationQueue {
   private readonly closing = new AbortController();
 
   constructor(private readonly options: QueueOptions) {
-    this.left = new LRUCache({ max: MAX_WAITING, ttl: options.keep_ms ?? 1_800_000 });
+    this.left = new LRUCache({ max: MAX_WAITING, ttl: options.keep_ms ?? 1_800_000, ttlResolution: 0 });
   }
 
   /** Ids that wait, without those that are being derived. */
