@@ -284,6 +284,7 @@ export class Recommender {
   private async servePending(request: AssignedRequest, trace: RequestTrace): Promise<ServedAnswer> {
     trace.markIncomplete("analytics", "what the user wrote last is not derived yet");
     const { user_id } = request;
+    trace.leaveTime(MAX_WAIT_SHARE);
     const pending = await readPendingRows({ user_id, stores: this.options.stores, trace });
     return await this.serveUncached({ ...request, pending }, trace);
   }

@@ -747,6 +747,30 @@ for (
 }
 
 scene(
+  "an answer that is too late shows nothing of what is not derived that the user does not want",
+  async ({ world, clock }) => {
+    const { stores } = world;
+    const timestamp = new Date(NOW - 60_000).toISOString();
+    const said = { ...messageRow(), user_id: "gil", message: "anything but kitchen", timestamp };
+    await stores.documents.upsert({ messages: [said] });
+    await world.add([event("gil", "dismissal", "g2")]);
+    const answer_ms = 500;
+    const derived = () => {
+      const until = performance.now() + 1.1 * answer_ms;
+      while (performance.now() < until);
+      return Promise.resolve(false);
+    };
+    const recommender = new Recommender({ stores, clock, answer_ms, derived });
+    await recommender.prepare();
+    await recommender.names();
+    const { body, degraded } = await recommender.serve({ user_id: "gil", k: 20 });
+    assert.deepEqual(degraded, ["analytics", "time"]);
+    assert.deepEqual(ids(JSON.parse(body)).filter((id) => id === "g2" || id.startsWith("k")), []);
+    assert.ok(ids(JSON.parse(body)).length > 2);
+  },
+);
+
+scene(
   "what a user does not want counts in a posted conversation whose stored rows cannot be read",
   async ({ world, clock }) => {
     await negate(world, "gil", [{ of: "category", name: "kitchen", until: OVER }]);
