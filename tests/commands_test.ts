@@ -6,6 +6,7 @@ import { loadConfig } from "../lib/config.ts";
 import type { Services } from "../tasks/services.ts";
 import { command, run, runHere, until, withFolder } from "./fixtures/commands.ts";
 import { doctorReport } from "./fixtures/doctor.ts";
+import { copyFolder } from "./fixtures/flow.ts";
 import { quietly } from "./fixtures/quietly.ts";
 import { campaign, message } from "./fixtures/rows.ts";
 
@@ -490,40 +491,50 @@ async function killedIn(folder: string, task: string, args: string[]): Promise<v
   await child.status;
 }
 
-for (
-  const [how, given, args, expected] of [
-    ["on the command line", "--messages", ["pipeline"], [["success", "cancelled"], 3]],
-    ["in the settings", "PARLEY_MESSAGES", ["pipeline"], [["success", "cancelled"], 3]],
-    ["in the settings of a scheduler", "PARLEY_MESSAGES", ["pipeline", "work"], [["cancelled"], 0]],
-  ] as const
-) {
-  Deno.test(`an interrupted run of the sample is cancelled once there are sources of one's own ${how}`, () =>
-    withFolder(async (folder) => {
-      const path = `${folder}/own.ndjson`;
-      const [sources, env] = given === "--messages"
-        ? [[given, path], LEASE]
-        : [[], { ...LEASE, [given]: path }];
-      await killedIn(folder, "ingest", await sampleArgs(folder));
-      Deno.writeTextFileSync(path, ROWS);
-      // The killed process's lease ends meanwhile; `work` does not wait for it.
-      await new Promise((resolve) => setTimeout(resolve, 600));
-      // What `work` logs goes past the console.
-      const own = how.endsWith("scheduler")
-        ? await run(folder, "pipeline", [...args], { env })
-        : await runHere(folder, [...args, ...sources], { env });
-      assert.match(own.stderr, /run nightly-\S+ was interrupted while it loaded the sample; it is cancelled/);
-      const { stdout } = await runHere(folder, ["pipeline", "runs", "--json"]);
-      const states = JSON.parse(stdout).runs.map(({ state }: { state: string }) => state);
-      const opened = await openServices(loadConfig({ PARLEY_DATA: `${folder}/.parley` }));
-      const { messages } = await opened.value.documents.counts();
-      await opened.close();
-      assert.deepEqual([states, messages], expected);
-    }));
-}
+Deno.test("an interrupted run of the sample is cancelled once there are sources of one's own", (t) =>
+  withFolder(async (folder) => {
+    const [data, interrupted, path] = ["/.parley", "/interrupted", "/own.ndjson"].map((name) =>
+      folder + name
+    ) as [string, string, string];
+    await killedIn(folder, "ingest", await sampleArgs(folder));
+    await Deno.rename(data, interrupted);
+    Deno.writeTextFileSync(path, ROWS);
+    // The killed process's lease ends meanwhile; `work` does not wait for it.
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    for (
+      const [how, given, args, expected] of [
+        ["on the command line", "--messages", ["pipeline"], [["success", "cancelled"], 3]],
+        ["in the settings", "PARLEY_MESSAGES", ["pipeline"], [["success", "cancelled"], 3]],
+        ["in the settings of a scheduler", "PARLEY_MESSAGES", ["pipeline", "work"], [["cancelled"], 0]],
+      ] as const
+    ) {
+      await t.step(how, async () => {
+        copyFolder(interrupted, data);
+        const [sources, env] = given === "--messages"
+          ? [[given, path], LEASE]
+          : [[], { ...LEASE, [given]: path }];
+        // What `work` logs goes past the console.
+        const own = how.endsWith("scheduler")
+          ? await run(folder, "pipeline", [...args], { env })
+          : await runHere(folder, [...args, ...sources], { env });
+        assert.match(
+          own.stderr,
+          /run nightly-\S+ was interrupted while it loaded the sample; it is cancelled/,
+        );
+        const { stdout } = await runHere(folder, ["pipeline", "runs", "--json"]);
+        const states = JSON.parse(stdout).runs.map(({ state }: { state: string }) => state);
+        const opened = await openServices(loadConfig({ PARLEY_DATA: data }));
+        const { messages } = await opened.value.documents.counts();
+        await opened.close();
+        assert.deepEqual([states, messages], expected);
+        await Deno.remove(data, { recursive: true });
+      });
+    }
+  }));
 
 function writeMany(folder: string): void {
   const rows = Array.from(
-    { length: 5_000 },
+    { length: 2_000 },
     (_, n) => JSON.stringify({ user_id: `u${n % 500}`, message: `words ${n}`, timestamp: 1_770_000_000 + n }),
   );
   Deno.writeTextFileSync(`${folder}/many.ndjson`, rows.join("\n"));
@@ -546,12 +557,12 @@ Deno.test("a pipeline that is interrupted says so, and what continues it", () =>
       const [stdout] = await Promise.all([new Response(child.stdout).text(), rest()]);
       assert.equal((await child.status).code, 130);
       assert.match(stdout, said);
-      // Its log has a timer of its own.
-      assert.equal((await run(folder, "pipeline", ["pipeline", "work"])).code, 0);
-      const { stdout: runs } = await runHere(folder, ["pipeline", "runs", "--json"]);
-      assert.deepEqual(JSON.parse(runs).runs.map(({ state }: { state: string }) => state), ["success"]);
-      await Deno.remove(`${folder}/.parley`, { recursive: true });
+      if (options.length > 0) await Deno.remove(`${folder}/.parley`, { recursive: true });
     }
+    // Its log has a timer of its own.
+    assert.equal((await run(folder, "pipeline", ["pipeline", "work"])).code, 0);
+    const { stdout: runs } = await runHere(folder, ["pipeline", "runs", "--json"]);
+    assert.deepEqual(JSON.parse(runs).runs.map(({ state }: { state: string }) => state), ["success"]);
   }));
 
 Deno.test("a pipeline that is killed continues where it stopped", () =>

@@ -33,7 +33,7 @@ export function embedderContract(name: string, open: Open, share: Open = open): 
 
   test("embed() returns the same bytes for a text in any batch", async (embedder) => {
     const [alone] = await embedder.embed({ texts: ["Any good thrillers lately?"] });
-    const others = Array.from({ length: 40 }, (_, at) => `text number ${at} ${"and so on ".repeat(at)}`);
+    const others = Array.from({ length: 40 }, (_, at) => `text number ${at} ${"and so on ".repeat(at % 10)}`);
     others.splice(23, 0, "Any good thrillers lately?");
     others.push("Any good thrillers lately?");
     const calls = await Promise.all([embedder.embed({ texts: others }), embedder.embed({ texts: others })]);

@@ -132,7 +132,7 @@ function unavailable(pattern: RegExp): (error: Error) => boolean {
   };
 }
 
-const SECRETS = Array.from({ length: 40 }, (_, at) => `secret ${at}`);
+const SECRETS = Array.from({ length: 4 }, (_, at) => `secret ${at}`);
 
 Deno.test("OnnxEmbedder leaves the browser's cache alone, which two sessions cannot create at once", async () => {
   const name = "transformers-cache";
@@ -148,11 +148,11 @@ Deno.test("OnnxEmbedder says why a model does not load, and tries again at the n
   const weights = `${dir}/onnx/model_quantized.onnx`;
   await Deno.remove(weights);
   await Deno.writeTextFile(weights, "not a model");
-  const embedder = await openEmbedder({ url: `onnx:${dir}`, sessions: 2 });
+  const embedder = await openEmbedder({ url: `onnx:${dir}`, sessions: 1 });
   await assert.rejects(embedder.embed({ texts: SECRETS }), unavailable(/did not load: .*protobuf/i));
   await assert.rejects(embedder.embed({ texts: SECRETS }), unavailable(/did not load: .*protobuf/i));
   await Deno.copyFile(`${BGE}/onnx/model_quantized.onnx`, weights);
-  assert.equal((await embedder.embed({ texts: SECRETS })).length, 40);
+  assert.equal((await embedder.embed({ texts: SECRETS })).length, SECRETS.length);
   await embedder.close();
   await Deno.remove(dir, { recursive: true });
 });
@@ -161,7 +161,7 @@ Deno.test("OnnxEmbedder refuses states that do not fit the dimension in the mode
   const dir = await copyOfModel(BGE);
   const pooling = { word_embedding_dimension: 385, pooling_mode_cls_token: true };
   await Deno.writeTextFile(`${dir}/1_Pooling/config.json`, JSON.stringify(pooling));
-  const embedder = await openEmbedder({ url: `onnx:${dir}`, sessions: 2 });
+  const embedder = await openEmbedder({ url: `onnx:${dir}`, sessions: 1 });
   await assert.rejects(embedder.embed({ texts: SECRETS }), unavailable(/failed with RangeError/));
   await embedder.close();
   await Deno.remove(dir, { recursive: true });
