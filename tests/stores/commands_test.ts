@@ -45,7 +45,10 @@ Deno.test({
       const child = command("start", ["start"], env).spawn();
       try {
         const url = await askedFor(child.stdout);
-        const { items, degraded } = await (await fetch(url)).json();
+        const response = await fetch(url);
+        const text = await response.text();
+        assert.equal(response.status, 200, text);
+        const { items, degraded } = JSON.parse(text);
         assert.deepEqual([items.length > 0, degraded], [true, []]);
       } finally {
         child.kill("SIGTERM");
