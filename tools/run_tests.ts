@@ -61,7 +61,7 @@ try {
   });
   const { code } = await new Deno.Command("deno", {
     args: ["test", "--config=deno.json", ...OPTIONS, ...options, ...groups],
-    env: { DENO_JOBS: `${JOBS}` },
+    env: { DENO_JOBS: `${JOBS}`, PARLEY_TEST_TEMPLATES: folder },
   }).spawn().status;
   Deno.exitCode = code;
 } finally {
