@@ -426,7 +426,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/pipeline/runs/clear": {
+    "/pipeline/clear": {
         parameters: {
             query?: never;
             header?: never;

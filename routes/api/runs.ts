@@ -342,10 +342,10 @@ const ClearRuns = z.strictObject({
   ...NOTE,
 });
 
-/** `POST /pipeline/runs/clear` with `{ dag_id, states?, from?, to?, … }`. */
+/** `POST /pipeline/clear` with `{ dag_id, states?, from?, to?, … }`. */
 export const clearManyRuns = apiEndpoint({
   method: "POST",
-  route: "/pipeline/runs/clear",
+  route: "/pipeline/clear",
   scope: "admin",
   operation: "clearRuns",
   tag: "pipeline",

@@ -130,13 +130,13 @@ appTest("runs are marked, and many are cleared, by the key that is shown", async
     assert.equal((await post(opened, "/pipeline/runs/a/mark", body)).status, status);
   }
   const order = { dag_id: "small", from: "2026-05-01", to: "2026-05-02" };
-  const dry = await post(opened, "/pipeline/runs/clear", { ...order, dry_run: true });
+  const dry = await post(opened, "/pipeline/clear", { ...order, dry_run: true });
   assert.deepEqual(await dry.json(), { backfill_id: null, run_ids: ["b"] });
-  const { backfill_id, run_ids } = await (await post(opened, "/pipeline/runs/clear", order)).json();
+  const { backfill_id, run_ids } = await (await post(opened, "/pipeline/clear", order)).json();
   assert.deepEqual(run_ids, ["b"]);
   assert.equal((await runs.snapshot({ run_id: "b" }))?.run.backfill_id, backfill_id);
   assert.equal((await post(opened, "/pipeline/runs/b/mark", { state: "failed" })).status, 409);
-  assert.equal((await post(opened, "/pipeline/runs/clear", { dag_id: "none" })).status, 400);
+  assert.equal((await post(opened, "/pipeline/clear", { dag_id: "none" })).status, 400);
 }, { options });
 
 appTest("runs are read by the scope read, and changed by admin, with JSON alone", async (opened) => {
@@ -150,7 +150,7 @@ appTest("runs are read by the scope read, and changed by admin, with JSON alone"
       {},
     ],
     ["/pipeline/runs/r/mark", { state: "success" }],
-    ["/pipeline/runs/clear", { dag_id: "small" }],
+    ["/pipeline/clear", { dag_id: "small" }],
   ] as const;
   const read = { authorization: `Bearer ${READ}` }, admin = { authorization: `Bearer ${ADMIN}` };
   for (const path of ["/pipeline/runs", "/pipeline/runs/r"]) {
