@@ -26,6 +26,14 @@ appTest(
   },
 );
 
+Deno.test("no path is an instance of another one, whose methods it would have too", () => {
+  const paths = [...new Set(ENDPOINTS.map(({ route }) => route))];
+  const isInstance = (path: string, of: string) =>
+    path !== of && new RegExp(`^${of.replace(/:\w+/g, "[^/]+")}$`).test(path);
+  assert.ok(isInstance("/pipeline/runs/clear", "/pipeline/runs/:run_id"));
+  assert.deepEqual(paths.filter((path) => paths.some((of) => isInstance(path, of))), []);
+});
+
 appTest("each endpoint declares what its route names, and has a name of its own", async ({ app }) => {
   const { paths } = await (await app.request("/openapi.json")).json();
   for (const { route, method } of ENDPOINTS) {
