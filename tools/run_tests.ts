@@ -7,10 +7,10 @@
 import { resolve, sep } from "node:path";
 import { pathToFileURL } from "node:url";
 
-/** One more than the cores, because many tests wait for processes. */
-const JOBS = 1 + navigator.hardwareConcurrency;
+/** More than the cores, because many tests wait for processes. */
+const JOBS = 1 + 2 * navigator.hardwareConcurrency;
 /** More groups than jobs, so that all jobs end at about the same time. */
-const MAX_GROUPS = 4 * JOBS;
+const MAX_GROUPS = 3 * JOBS;
 const IGNORE = "--ignore=";
 const OPTIONS = [
   "--quiet",
