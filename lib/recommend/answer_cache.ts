@@ -75,8 +75,8 @@ export class AnswerCache {
   }
 
   /** `stale`: it may be served while another one is being computed. Null: it may not be served, for it is too old or of other data. */
-  freshness(cached: CachedAnswer, { run_id, epoch }: DataState): "fresh" | "stale" | null {
-    if (cached.run_id !== run_id || cached.epoch !== epoch) return null;
+  freshness(cached: CachedAnswer, state: DataState): "fresh" | "stale" | null {
+    if (!isOf(cached, state)) return null;
     const over_ms = this.options.clock.now() - cached.fresh_until;
     if (over_ms < 0) return "fresh";
     return over_ms < STALE_MS && cached.degraded.length === 0 ? "stale" : null;
@@ -145,6 +145,11 @@ export class AnswerCache {
     const value = format({ ...state, fresh_until: now + fresh_ms, degraded, body });
     await trace.callStore("cache", undefined, (signal) => cache.set({ key, value, ttl_ms, signal }));
   }
+}
+
+/** Whether an answer was computed from what is published now, after the last write of its user and of the catalogue. */
+export function isOf(cached: CachedAnswer, { run_id, epoch }: DataState): boolean {
+  return cached.run_id === run_id && cached.epoch === epoch;
 }
 
 /** Keeps cached answers of these users from being served while analytics does not respond. Call it when users are erased. */

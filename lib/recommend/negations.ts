@@ -81,15 +81,14 @@ function newestOf(messages: readonly Message[]): Message[] {
 
 /** What the user does not want in a conversation that is not over at `now` (epoch milliseconds). */
 export class Vetoes {
-  /** All of them, of each subject the last. */
+  /** All of them, the oldest first. */
   readonly current: readonly Negation[];
   /** The campaigns among them, not those of categories and tags. */
   readonly campaigns: readonly SuppressedCampaign[];
   private readonly keys: ReadonlySet<string>;
 
   constructor(negations: readonly Negation[], now: number) {
-    const last = new Map(negations.map((negation) => [keyOf(negation), negation]));
-    this.current = [...last.values()].filter(({ until }) => Date.parse(until) > now);
+    this.current = negations.filter(({ until }) => Date.parse(until) > now);
     this.campaigns = this.current.filter(({ of }) => of === "campaign")
       .map(({ name, until }) => ({ campaign_id: name, by: "negation", until }));
     this.keys = new Set(this.current.map(keyOf));

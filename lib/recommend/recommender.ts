@@ -26,6 +26,7 @@ import {
   type CachedAnswer,
   type DataState,
   epochText,
+  isOf,
 } from "./answer_cache.ts";
 import { type Arm, Arms, CONTROL_ARM } from "./arms.ts";
 import { ANSWER_MS, createStorePolicies, type StoreName, type StorePolicies } from "./store_policy.ts";
@@ -555,7 +556,7 @@ export class Recommender {
   ): Promise<ServedAnswer> {
     const bypass = trace.failures.has("cache");
     // One from before what the user did last may show what they no longer want.
-    const unchanged = cached?.run_id === state.run_id && cached.epoch === state.epoch ? cached : null;
+    const unchanged = cached !== null && isOf(cached, state) ? cached : null;
     if (await this.isLate(trace)) return await this.withoutAnalytics(request, unchanged, trace);
     const computed = await this.compute(request, published, trace);
     if (trace.failures.has("analytics")) {
